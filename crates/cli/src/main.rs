@@ -1,0 +1,2 @@
+//! The binary `crowfly`.
+fn main() {}

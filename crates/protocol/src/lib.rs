@@ -1,0 +1,1 @@
+//! The signaling wire of Crowfly as types: messages, names, ids and error codes.

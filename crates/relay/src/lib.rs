@@ -1,0 +1,1 @@
+//! STUN (and later TURN) for Crowfly.

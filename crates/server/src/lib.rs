@@ -1,0 +1,1 @@
+//! The Crowfly server: signaling hub, WebSocket, HTTP and metrics.

@@ -1,0 +1,1 @@
+//! The browser files of Crowfly, as a table the server can hand out.

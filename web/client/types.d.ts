@@ -1,0 +1,199 @@
+// The public door of the JavaScript client, in types. `index.js` exports what is declared as a function or class here.
+// Kept stable: a change here is a change for every page that uses Crowfly.
+
+/** Makes a room and waits in it. Rejects with a {@link CrowflyError}. */
+export function createRoom(options?: RoomOptions): Promise<Room>;
+
+/** Joins the room named by a link or code, and starts the handshake: the last to arrive offers. */
+export function joinRoom(linkOrCode: string, options?: RoomOptions): Promise<Room>;
+
+/** The room name inside a link or code, or a CrowflyError `invalid-room-name`. */
+export function parseRoom(linkOrCode: string): { name: string; server: string | null };
+
+export interface RoomOptions {
+  /** Base URL of the signaling server, `https://host[:port]`. Default: where the page came from. */
+  server?: string | URL;
+  /** `createRoom` only: a chosen name; without it the server draws one that cannot be guessed. */
+  name?: string;
+  /** A room by plain name without a shared secret. Today every room is open; `false` fails with `unsupported`. */
+  open?: boolean;
+  /** Step by step: nothing happens by itself, {@link Peer.press} makes each WebRTC call. */
+  steps?: boolean;
+  /** Used instead of the servers the signaling server hands out. `[]` means host candidates only. */
+  iceServers?: RTCIceServer[];
+  /** Label and protocol of the main data channel. Default `crowfly`. */
+  label?: string;
+  /** Ends the attempt, and later leaves the room. */
+  signal?: AbortSignal;
+  /** `joinRoom` only: `room.token` of an earlier visit, to take one's own seat back after a crash. */
+  token?: string;
+}
+
+/** EventTarget events: "peer" {peer}, "peer-left" {peer, reason}, "signaling" {state}, "error" {error}, "close" {reason}. */
+export interface Room extends EventTarget {
+  readonly name: string;
+  /** What another page opens: `https://host/#<name>`. */
+  readonly link: string;
+  /** What a person types. For open rooms the name. */
+  readonly code: string;
+  /** Own peer id, issued by the server. */
+  readonly id: string;
+  readonly token: string;
+  /** null until somebody is there, and again after that one has left. */
+  readonly peer: Peer | null;
+  readonly signaling: "online" | "offline";
+  readonly closed: boolean;
+  /** Says goodbye in the channel, leaves the room, closes everything. Harmless when repeated. */
+  leave(): Promise<void>;
+  addEventListener(type: "peer", listener: (event: PeerEvent) => void, options?: AddEventListenerOptions | boolean): void;
+  addEventListener(type: "peer-left", listener: (event: PeerLeftEvent) => void, options?: AddEventListenerOptions | boolean): void;
+  addEventListener(type: "signaling", listener: (event: SignalingEvent) => void, options?: AddEventListenerOptions | boolean): void;
+  addEventListener(type: "error", listener: (event: ErrorEvent_) => void, options?: AddEventListenerOptions | boolean): void;
+  addEventListener(type: "close", listener: (event: CloseEvent_) => void, options?: AddEventListenerOptions | boolean): void;
+}
+
+export interface PeerEvent extends Event { readonly peer: Peer }
+/** reason: "goodbye" (in the channel), "leave" | "lost" | "rejected" | "replaced" (server), "vanished" (silence). */
+export interface PeerLeftEvent extends Event { readonly peer: Peer; readonly reason: string }
+export interface SignalingEvent extends Event { readonly state: "online" | "offline" }
+export interface ErrorEvent_ extends Event { readonly error: CrowflyError }
+export interface CloseEvent_ extends Event { readonly reason: string }
+
+/** The five stages of docs/handshake.md. */
+export type Stage = 1 | 2 | 3 | 4 | 5;
+/** PEER1 joined last and offers; PEER2 waited and answers. */
+export type Role = "PEER1" | "PEER2";
+
+export interface PeerStates {
+  signaling: RTCSignalingState;
+  gathering: RTCIceGatheringState;
+  ice: RTCIceConnectionState;
+  connection: RTCPeerConnectionState;
+  /** "none" before the main channel exists. */
+  channel: "none" | RTCDataChannelState;
+  /** "silent" when nothing has been heard for a few seconds; back to "alive" when something is. */
+  liveness: "unknown" | "alive" | "silent";
+}
+
+/** EventTarget events: "open", "message" {data, channel, name}, "close" {reason}, "state" {states}, "trace" {record}, "error" {error},
+ *  "channel" {channel}, "step" {step}. */
+export interface Peer extends EventTarget {
+  /** Peer id of the other side, issued by the server. */
+  readonly id: string;
+  /** The pairing, 128 bits drawn by the joiner. */
+  readonly session: string;
+  /** Own role in this pairing. */
+  readonly role: Role;
+  readonly states: Readonly<PeerStates>;
+  readonly trace: Trace;
+  /** How the other side was verified; null: not verified (every open room today). */
+  readonly verified: null | "code" | "compared";
+  /** Descriptions as they stand, for showing. */
+  readonly localDescription: RTCSessionDescription | null;
+  readonly remoteDescription: RTCSessionDescription | null;
+  /** Candidates in the order found, received and still buffered. */
+  readonly candidates: Readonly<{ local: RTCIceCandidateInit[]; remote: RTCIceCandidateInit[]; buffered: RTCIceCandidateInit[] }>;
+
+  /** Sends over the main channel, reliable and in order, any size; chunked, with backpressure. Resolves when all of it was
+   *  handed to the browser. Rejects with `not-open` before the channel is open and `closed` after. */
+  send(data: string | ArrayBuffer | ArrayBufferView | Blob, options?: SendOptions): Promise<void>;
+  /** A further data channel with any RTCDataChannelInit; raw messages, no framing. The other side gets "channel". */
+  channel(label: string, options?: RTCDataChannelInit): Channel;
+  stats(): Promise<PeerStats>;
+  /** Step mode: the steps of this role in order; empty in automatic mode, and for PEER2 until the offer has arrived. */
+  readonly steps: readonly Step[];
+  /** Step mode: makes the call of a step that is "ready". Rejects with `wrong-step` otherwise, with the state it is in. */
+  press(id: StepId): Promise<void>;
+}
+
+export interface SendOptions { signal?: AbortSignal; onProgress?: (sent: number, total: number) => void }
+
+export interface PeerStats {
+  /** null until a candidate pair is selected. */
+  path: null | {
+    kind: "direct" | "relay";
+    protocol: string;
+    local: { type: RTCIceCandidateType; address: string | null; port: number | null };
+    remote: { type: RTCIceCandidateType; address: string | null; port: number | null };
+  };
+  /** Milliseconds: over the channel (heartbeat), and over ICE (STUN checks); null until measured. */
+  roundTrip: number | null;
+  iceRoundTrip: number | null;
+  bytesSent: number; bytesReceived: number; messagesSent: number; messagesReceived: number;
+  bufferedAmount: number;
+}
+
+/** A raw data channel. EventTarget events: "open", "message" {data}, "close", "error" {error}. */
+export interface Channel extends EventTarget {
+  readonly label: string; readonly protocol: string; readonly id: number | null;
+  readonly ordered: boolean; readonly maxRetransmits: number | null; readonly maxPacketLifeTime: number | null; readonly negotiated: boolean;
+  readonly readyState: RTCDataChannelState; readonly bufferedAmount: number;
+  /** Waits while the send buffer is full. One message; larger than the other side takes: `message-too-large`. */
+  send(data: string | ArrayBuffer | ArrayBufferView | Blob): Promise<void>;
+  close(): void;
+}
+
+export type StepId =
+  // PEER1, the joiner
+  | "p1-create-connection"      // stage 1: new RTCPeerConnection, listeners
+  | "p1-create-channel"         // stage 1: createDataChannel
+  | "p1-create-offer"           // stage 1: createOffer
+  | "p1-set-local-offer"        // stage 1: setLocalDescription(offer), gathering starts
+  | "p1-send-offer"             // stage 1: the signal leaves; stage 2 is the server's
+  | "p1-set-remote-answer"      // stage 5: setRemoteDescription(answer); ready once the answer is here; flushes the buffer
+  | "p1-send-candidates"        // stage 5: one batch, ready when gathering is complete
+  | "p1-add-candidates"         // stage 5: processes received candidates: adds or buffers; ready once some are here
+  // PEER2, who waited
+  | "p2-create-connection"      // stage 3: new RTCPeerConnection, listeners, ondatachannel
+  | "p2-set-remote-offer"       // stage 3: setRemoteDescription(offer)
+  | "p2-create-answer"          // stage 3: createAnswer
+  | "p2-set-local-answer"       // stage 3: setLocalDescription(answer), gathering starts
+  | "p2-send-answer"            // stage 3: the signal leaves; stage 4 is the server's
+  | "p2-send-candidates"        // stage 3: one batch
+  | "p2-add-candidates";        // stage 5: adds PEER1's candidates; ready once some are here
+
+export interface Step {
+  readonly id: StepId;
+  readonly stage: Stage;
+  readonly role: Role;
+  /** The call as a reader of the WebRTC specification knows it, e.g. `pc.createOffer()`. */
+  readonly call: string;
+  /** locked: its turn has not come; waiting: its turn, but something from outside is missing (`waitsFor`). */
+  readonly state: "locked" | "waiting" | "ready" | "running" | "done" | "failed";
+  readonly waitsFor: string | null;
+  /** Signaling and connection state before and after, once done. */
+  readonly before: Readonly<PeerStates> | null;
+  readonly after: Readonly<PeerStates> | null;
+}
+
+export interface TraceRecord {
+  /** Milliseconds since the trace began, monotonic. */
+  t: number;
+  peer: Role | null;
+  stage: Stage | null;
+  /** call: a WebRTC call and how it ended; event: one the browser fired; state: a change; send/receive: a signaling message;
+   *  message: on a data channel; note: what Crowfly decided (buffered, flushed, dropped); error. */
+  kind: "call" | "event" | "state" | "send" | "receive" | "message" | "note" | "error";
+  /** e.g. "createOffer", "icecandidate", "signalingState", "signal:offer", "candidate-buffered". */
+  name: string;
+  /** Length of a call in milliseconds. */
+  ms?: number;
+  /** What belongs to it; small, JSON only. `state` has {from, to}. */
+  detail?: Record<string, unknown>;
+}
+
+/** At most 10,000 records are kept; the count of older ones dropped is in the header. */
+export interface Trace {
+  readonly records: readonly TraceRecord[];
+  readonly dropped: number;
+  /** JSON Lines, docs/trace.md: a header line, then a record a line. */
+  toJSONLines(): string;
+}
+
+/** Every failure of this library. `code` is stable: those of docs/protocol.md and docs/errors in errors.js. */
+export class CrowflyError extends Error {
+  constructor(code: string, message: string, options?: { cause?: unknown; hint?: string });
+  readonly code: string;
+  /** What to try, for people; "" when there is nothing to say. */
+  readonly hint: string;
+}
