@@ -1,0 +1,139 @@
+//! Room names: what people type, brought to one spelling.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// The name of a room, in the one spelling the server uses. Cheap to clone.
+///
+/// `Debug` tells only its length: names of rooms do not belong into logs.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RoomName(Arc<str>);
+
+/// A text that cannot name a room; says why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidRoomName {
+    /// Nothing is left once outer white space is gone.
+    #[error("a room name cannot be empty")]
+    Empty,
+    /// More than [`RoomName::MAX_CHARS`] characters, or more than [`RoomName::MAX_BYTES`] bytes as given.
+    #[error("a room name has at most 64 characters")]
+    TooLong,
+    /// The first character is not a letter or digit.
+    #[error("a room name begins with a letter or digit")]
+    Beginning,
+    /// A character that is not a letter, digit, combining mark, `-` or `_`, or one that cannot be seen.
+    #[error("a room name has letters, digits, - and _ only, not U+{:04X}", u32::from(*.0))]
+    Character(char),
+}
+
+impl RoomName {
+    /// Characters a name may have.
+    pub const MAX_CHARS: usize = 64;
+    /// Bytes looked at; a longer text is refused unread. NFKC shortens, so this is more than 64 characters need.
+    pub const MAX_BYTES: usize = 1024;
+
+    /// Brings a text to the one spelling: NFKC, lower case, outer white space dropped, runs of it inside become one `-`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidRoomName`] says which rule of `docs/protocol.md` the text breaks.
+    pub fn parse(text: &str) -> Result<Self, InvalidRoomName> {
+        if text.len() > Self::MAX_BYTES {
+            return Err(InvalidRoomName::TooLong);
+        }
+        let name = if is_normal_ascii(text) {
+            text.to_owned()
+        } else {
+            normalise(text)
+        };
+        let first = name.chars().next().ok_or(InvalidRoomName::Empty)?;
+        if let Some(character) = name.chars().find(|&character| !is_allowed(character)) {
+            return Err(InvalidRoomName::Character(character));
+        }
+        if !is_letter_or_digit(first) {
+            return Err(InvalidRoomName::Beginning);
+        }
+        if name.chars().count() > Self::MAX_CHARS {
+            return Err(InvalidRoomName::TooLong);
+        }
+        Ok(Self(name.into()))
+    }
+
+    /// The name drawn from the low 60 of these random bits: twelve symbols of Crockford's base32 in lower case, as
+    /// `k7fq-9xqm-2p4t`.
+    pub fn drawn(random: u64) -> Self {
+        let symbol = |place: u32| char::from(CROCKFORD[(random >> (5 * place)) as usize & 31]);
+        let group = |first: u32| (first..first + 4).map(symbol).collect::<String>();
+        Self([group(0), group(4), group(8)].join("-").into())
+    }
+
+    /// Whether this is the shape of a name drawn by a server, which cannot be chosen: who knows it was given it.
+    pub fn is_drawn(&self) -> bool {
+        self.0.len() == 14
+            && self.0.bytes().enumerate().all(|(place, byte)| match place {
+                4 | 9 => byte == b'-',
+                _ => CROCKFORD.contains(&byte),
+            })
+    }
+
+    /// The name itself. It is a secret when it was drawn.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RoomName {
+    type Err = InvalidRoomName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRoomName> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Debug for RoomName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RoomName({} characters)", self.0.chars().count())
+    }
+}
+
+/// Crockford's base32 without i, l, o and u.
+const CROCKFORD: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// Most names, and all that were normalised before, need no second look.
+fn is_normal_ascii(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+}
+
+fn normalise(text: &str) -> String {
+    // Lower case can leave what NFKC would compose (U+0130 and a mark), so NFKC comes once more.
+    let lower = text.nfkc().collect::<String>().to_lowercase();
+    let composed = lower.nfkc().collect::<String>();
+    composed.split_whitespace().collect::<Vec<_>>().join("-")
+}
+
+fn is_allowed(character: char) -> bool {
+    match character {
+        '-' | '_' => true,
+        _ if is_invisible(character) => false,
+        _ => {
+            is_letter_or_digit(character)
+                || character.general_category_group() == GeneralCategoryGroup::Mark
+        }
+    }
+}
+
+fn is_letter_or_digit(character: char) -> bool {
+    character.general_category_group() == GeneralCategoryGroup::Letter
+        || character.general_category() == GeneralCategory::DecimalNumber
+}
+
+/// Letters and marks that are Default_Ignorable_Code_Point (UAX #44): two names that look the same must be the same.
+fn is_invisible(character: char) -> bool {
+    matches!(character,
+        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
+}

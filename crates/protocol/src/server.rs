@@ -1,0 +1,306 @@
+//! What the server says.
+
+use std::{borrow::Cow, str::FromStr};
+
+use serde_json::value::RawValue;
+
+use crate::{
+    ErrorCode, PROTOCOL_VERSION, ParseError, PeerId, RejectReason, RequestId, RoomName, SessionId,
+    Token,
+    client::UnknownReason,
+    frame::{Frame, Key},
+    writer::Object,
+};
+
+/// An answer or a fact, `docs/protocol.md`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ServerMessage<'a> {
+    /// The first message on a connection.
+    Welcome {
+        /// The id this peer has while it sits where this connection put it.
+        peer: PeerId,
+        /// An array of RTCIceServer dictionaries (W3C WebRTC §4.2.2).
+        ice_servers: &'a RawValue,
+    },
+    /// The answer to `create`.
+    Created {
+        /// The name in use.
+        room: RoomName,
+        /// Proves this peer when it comes back.
+        token: Token,
+    },
+    /// The answer to `join`.
+    Joined {
+        /// The name in use.
+        room: RoomName,
+        /// Proves this peer when it comes back.
+        token: Token,
+        /// Who waits; nobody when a peer took its own seat back in an otherwise empty room.
+        pairing: Option<Pairing>,
+    },
+    /// Somebody joined.
+    PeerJoined(Pairing),
+    /// Something from the peer opposite.
+    Signal {
+        /// Who sent it, as the server knows.
+        from: PeerId,
+        /// The pairing it belongs to.
+        session: SessionId,
+        /// What was sent, byte for byte.
+        payload: &'a RawValue,
+    },
+    /// This connection sits in no room any more.
+    Left {
+        /// The room left.
+        room: RoomName,
+        /// `leave` (an answer) or `rejected` (a fact).
+        reason: LeaveReason,
+        /// What the one who rejected said.
+        detail: Option<RejectReason>,
+    },
+    /// The peer opposite has left; also the answer to `reject`.
+    PeerLeft {
+        /// The pairing that ended.
+        pairing: Pairing,
+        /// How it left.
+        reason: LeaveReason,
+    },
+    /// The answer to `destroy`.
+    Destroyed {
+        /// The room that is no more.
+        room: RoomName,
+    },
+    /// The other peer's connection is lost; its seat is kept.
+    PeerOffline {
+        /// Whose.
+        peer: PeerId,
+    },
+    /// The other peer is back.
+    PeerOnline {
+        /// Who.
+        peer: PeerId,
+    },
+    /// The answer to `resume`.
+    Resumed {
+        /// The name in use.
+        room: RoomName,
+        /// New when the seat is new.
+        token: Token,
+        /// Who is there, if anybody.
+        pairing: Option<Pairing>,
+    },
+    /// A request failed.
+    Error {
+        /// The stable code.
+        code: ErrorCode,
+        /// For people.
+        message: Cow<'a, str>,
+    },
+}
+
+/// Who sits opposite, and the session that names the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pairing {
+    /// The other peer.
+    pub peer: PeerId,
+    /// The pairing's id, drawn by the joiner.
+    pub session: SessionId,
+}
+
+/// How a seat became free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum LeaveReason {
+    /// Its peer left.
+    Leave,
+    /// The connection dropped and did not resume in time.
+    Lost,
+    /// The other peer rejected it.
+    Rejected,
+    /// Its peer came back as somebody new.
+    Replaced,
+}
+
+impl<'a> ServerMessage<'a> {
+    /// Reads one message and the id of the request it answers.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError`] says what is wrong with it; a client drops such a message.
+    pub fn parse(text: &'a str) -> Result<(Option<RequestId>, Self), ParseError> {
+        let frame = Frame::read(text)?;
+        let message = match frame.kind() {
+            "signal" => Self::Signal {
+                from: frame.parsed(Key::From)?,
+                session: frame.parsed(Key::Session)?,
+                payload: frame.raw(Key::Payload)?,
+            },
+            "welcome" => read_welcome(&frame)?,
+            "created" => Self::Created {
+                room: frame.room()?,
+                token: frame.parsed(Key::Token)?,
+            },
+            "joined" => Self::Joined {
+                room: frame.room()?,
+                token: frame.parsed(Key::Token)?,
+                pairing: read_pairing_or_none(&frame)?,
+            },
+            "peer-joined" => Self::PeerJoined(read_pairing(&frame)?),
+            "left" => Self::Left {
+                room: frame.room()?,
+                reason: frame.parsed(Key::Reason)?,
+                detail: frame.parsed_or_none(Key::Detail)?,
+            },
+            "peer-left" => Self::PeerLeft {
+                pairing: read_pairing(&frame)?,
+                reason: frame.parsed(Key::Reason)?,
+            },
+            "destroyed" => Self::Destroyed {
+                room: frame.room()?,
+            },
+            "peer-offline" => Self::PeerOffline {
+                peer: frame.parsed(Key::Peer)?,
+            },
+            "peer-online" => Self::PeerOnline {
+                peer: frame.parsed(Key::Peer)?,
+            },
+            "resumed" => Self::Resumed {
+                room: frame.room()?,
+                token: frame.parsed(Key::Token)?,
+                pairing: read_pairing_or_none(&frame)?,
+            },
+            "error" => read_error(&frame)?,
+            _ => return Err(frame.unknown_type()),
+        };
+        Ok((frame.id()?, message))
+    }
+
+    /// The text of the message.
+    pub fn encode(&self, id: Option<RequestId>) -> String {
+        let object = |kind| Object::new(kind, id, 0);
+        let seat = |kind, room: &RoomName, token| {
+            Object::new(kind, id, room.as_str().len())
+                .plain("room", room.as_str())
+                .token(token)
+        };
+        let message = match self {
+            Self::Signal {
+                from,
+                session,
+                payload,
+            } => Object::new("signal", id, payload.get().len())
+                .peer("from", from)
+                .session(session)
+                .raw("payload", payload),
+            Self::Welcome { peer, ice_servers } => {
+                Object::new("welcome", id, ice_servers.get().len())
+                    .number("protocol", PROTOCOL_VERSION.into())
+                    .peer("peer", peer)
+                    .raw("iceServers", ice_servers)
+            }
+            Self::Created { room, token } => seat("created", room, token),
+            Self::Joined {
+                room,
+                token,
+                pairing,
+            } => write_pairing_or_none(seat("joined", room, token), *pairing),
+            Self::PeerJoined(pairing) => write_pairing(object("peer-joined"), *pairing),
+            Self::Left {
+                room,
+                reason,
+                detail,
+            } => object("left")
+                .plain("room", room.as_str())
+                .plain("reason", reason.as_str())
+                .optional(*detail, |object, detail| {
+                    object.plain("detail", detail.as_str())
+                }),
+            Self::PeerLeft { pairing, reason } => {
+                write_pairing(object("peer-left"), *pairing).plain("reason", reason.as_str())
+            }
+            Self::Destroyed { room } => object("destroyed").plain("room", room.as_str()),
+            Self::PeerOffline { peer } => object("peer-offline").peer("peer", peer),
+            Self::PeerOnline { peer } => object("peer-online").peer("peer", peer),
+            Self::Resumed {
+                room,
+                token,
+                pairing,
+            } => write_pairing_or_none(seat("resumed", room, token), *pairing),
+            Self::Error { code, message } => object("error")
+                .plain("code", code.as_str())
+                .text("message", message),
+        };
+        message.end()
+    }
+}
+
+impl LeaveReason {
+    const ALL: [Self; 4] = [Self::Leave, Self::Lost, Self::Rejected, Self::Replaced];
+
+    /// The stable string.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Leave => "leave",
+            Self::Lost => "lost",
+            Self::Rejected => "rejected",
+            Self::Replaced => "replaced",
+        }
+    }
+}
+
+impl FromStr for LeaveReason {
+    type Err = UnknownReason;
+
+    fn from_str(text: &str) -> Result<Self, UnknownReason> {
+        Self::ALL
+            .into_iter()
+            .find(|reason| reason.as_str() == text)
+            .ok_or(UnknownReason)
+    }
+}
+
+fn read_welcome<'a>(frame: &Frame<'a>) -> Result<ServerMessage<'a>, ParseError> {
+    if frame.number(Key::Protocol)? != u64::from(PROTOCOL_VERSION) {
+        return Err(frame.invalid(Key::Protocol, "is a version this program does not speak"));
+    }
+    Ok(ServerMessage::Welcome {
+        peer: frame.parsed(Key::Peer)?,
+        ice_servers: frame.raw(Key::IceServers)?,
+    })
+}
+
+fn read_error<'a>(frame: &Frame<'a>) -> Result<ServerMessage<'a>, ParseError> {
+    let code = ErrorCode::from_text(frame.text(Key::Code)?)
+        .ok_or_else(|| frame.invalid(Key::Code, "is not a code of this version"))?;
+    Ok(ServerMessage::Error {
+        code,
+        message: frame.text(Key::Message)?.to_owned().into(),
+    })
+}
+
+fn read_pairing(frame: &Frame<'_>) -> Result<Pairing, ParseError> {
+    Ok(Pairing {
+        peer: frame.parsed(Key::Peer)?,
+        session: frame.parsed(Key::Session)?,
+    })
+}
+
+fn read_pairing_or_none(frame: &Frame<'_>) -> Result<Option<Pairing>, ParseError> {
+    if frame.is_none(Key::Peer) && frame.is_none(Key::Session) {
+        Ok(None)
+    } else {
+        read_pairing(frame).map(Some)
+    }
+}
+
+fn write_pairing(object: Object, pairing: Pairing) -> Object {
+    object.peer("peer", &pairing.peer).session(&pairing.session)
+}
+
+fn write_pairing_or_none(object: Object, pairing: Option<Pairing>) -> Object {
+    match pairing {
+        Some(pairing) => write_pairing(object, pairing),
+        None => object.null("peer").null("session"),
+    }
+}
