@@ -1,0 +1,226 @@
+//! Who asks, and how often it may: sources, rates and quotas, without a clock of their own.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
+
+/// Whom a limit counts: an IPv4 address or an IPv6 /64, which is what one subscriber is given (RFC 6177).
+///
+/// `Debug` tells the family only: addresses do not belong into logs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Source(Address);
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Address {
+    V4(Ipv4Addr),
+    V6([u16; 4]),
+}
+
+impl From<IpAddr> for Source {
+    /// An IPv4 address in IPv6 dress (RFC 4291 §2.5.5.2) is the IPv4 address.
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(Address::V4(address)),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self(Address::V6([a, b, c, d]))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Address::V4(_) => "Source(an IPv4 address)",
+            Address::V6(_) => "Source(an IPv6 /64)",
+        })
+    }
+}
+
+/// So many at once, then one each interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// How many may come at once.
+    pub burst: u32,
+    /// How long one more takes.
+    pub each: Duration,
+}
+
+/// So many within a window, which begins with the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// How many.
+    pub count: u32,
+    /// Within how long.
+    pub window: Duration,
+}
+
+/// How far a [`Rate`] is used up, as the instant at which nothing will be used any more (GCRA, ITU-T I.371).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Meter(Instant);
+
+/// What a [`Meter`] says about one more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Within,
+    Beyond,
+    /// As many again as the burst were beyond it: this one does not listen.
+    FarBeyond,
+}
+
+impl Meter {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self(now)
+    }
+
+    /// Counts one, also when it is beyond the rate: who goes on stays beyond.
+    pub(crate) fn count(&mut self, now: Instant, rate: Rate) -> Verdict {
+        self.0 = self.0.max(now) + rate.each;
+        let used = self.0 - now;
+        let burst = rate.each * rate.burst;
+        if used <= burst {
+            Verdict::Within
+        } else if used <= burst * 2 {
+            Verdict::Beyond
+        } else {
+            Verdict::FarBeyond
+        }
+    }
+}
+
+/// Open connections by source, for the one who accepts them.
+#[derive(Debug)]
+pub struct Connections {
+    by_source: HashMap<Source, u32>,
+    most: u32,
+}
+
+impl Connections {
+    /// Admits at most so many of one source at a time.
+    pub fn new(most: u32) -> Self {
+        Self {
+            by_source: HashMap::new(),
+            most,
+        }
+    }
+
+    /// Counts one more connection, or says `false`: it must be refused. Each `true` needs its [`Connections::close`].
+    pub fn open(&mut self, source: Source) -> bool {
+        let open = self.by_source.entry(source).or_default();
+        if *open >= self.most {
+            return false;
+        }
+        *open += 1;
+        true
+    }
+
+    /// Counts one less.
+    pub fn close(&mut self, source: Source) {
+        if let Some(open) = self.by_source.get_mut(&source) {
+            *open -= 1;
+            if *open == 0 {
+                self.by_source.remove(&source);
+            }
+        }
+    }
+}
+
+/// What the hub remembers of each source: its rooms, and the look-ups that failed.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    records: HashMap<Source, Record>,
+    failed_look_ups: Quota,
+    /// Somebody will call [`Sources::sweep`].
+    sweeping: bool,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    rooms: u32,
+    failed: u32,
+    /// Until when the failures count.
+    window_ends: Option<Instant>,
+}
+
+/// Sources whose failures are remembered at a time. Whoever commands more of them is not held back by a limit for each.
+const MOST_RECORDS: usize = 100_000;
+
+impl Sources {
+    pub(crate) fn new(failed_look_ups: Quota) -> Self {
+        Self {
+            records: HashMap::new(),
+            failed_look_ups,
+            sweeping: false,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn may_look_up(&self, source: Source, now: Instant) -> bool {
+        self.records.get(&source).is_none_or(|record| {
+            record.window_ends.is_none_or(|end| end <= now)
+                || record.failed < self.failed_look_ups.count
+        })
+    }
+
+    /// Counts a failure. True if this is the first one remembered, and [`Sources::sweep`] has to come.
+    pub(crate) fn look_up_failed(&mut self, source: Source, now: Instant) -> bool {
+        if self.records.len() >= MOST_RECORDS && !self.records.contains_key(&source) {
+            self.forget_one();
+        }
+        let record = self.records.entry(source).or_default();
+        if record.window_ends.is_none_or(|end| end <= now) {
+            record.window_ends = Some(now + self.failed_look_ups.window);
+            record.failed = 0;
+        }
+        record.failed += 1;
+        !std::mem::replace(&mut self.sweeping, true)
+    }
+
+    pub(crate) fn rooms(&self, source: Source) -> u32 {
+        self.records.get(&source).map_or(0, |record| record.rooms)
+    }
+
+    pub(crate) fn room_opened(&mut self, source: Source) {
+        self.records.entry(source).or_default().rooms += 1;
+    }
+
+    pub(crate) fn room_closed(&mut self, source: Source) {
+        if let Some(record) = self.records.get_mut(&source) {
+            record.rooms -= 1;
+            if record.rooms == 0 && record.window_ends.is_none() {
+                self.records.remove(&source);
+            }
+        }
+    }
+
+    /// Forgets windows that are over. True while there is one left to come back for.
+    pub(crate) fn sweep(&mut self, now: Instant) -> bool {
+        let mut left = false;
+        self.records.retain(|_, record| {
+            record.window_ends = record.window_ends.filter(|&end| end > now);
+            left |= record.window_ends.is_some();
+            record.window_ends.is_some() || record.rooms > 0
+        });
+        self.sweeping = left;
+        left
+    }
+
+    /// The table is full of failures: any that has no rooms goes. Which one, nobody outside can choose.
+    fn forget_one(&mut self) {
+        let victim = self
+            .records
+            .iter()
+            .find(|(_, record)| record.rooms == 0)
+            .map(|(source, _)| *source);
+        if let Some(victim) = victim {
+            self.records.remove(&victim);
+        }
+    }
+}
