@@ -21,7 +21,7 @@ export interface RoomOptions {
   steps?: boolean;
   /** Used instead of the servers the signaling server hands out. `[]` means host candidates only. */
   iceServers?: RTCIceServer[];
-  /** Label and protocol of the main data channel. Default `crowfly`. */
+  /** Label of the main data channel. Default `crowfly`. Its protocol is always `crowfly.1`. */
   label?: string;
   /** Ends the attempt, and later leaves the room. */
   signal?: AbortSignal;
@@ -29,8 +29,37 @@ export interface RoomOptions {
   token?: string;
 }
 
-/** EventTarget events: "peer" {peer}, "peer-left" {peer, reason}, "signaling" {state}, "error" {error}, "close" {reason}. */
-export interface Room extends EventTarget {
+/** An EventTarget that knows its events. */
+export interface TypedTarget<Events> extends EventTarget {
+  addEventListener<T extends keyof Events & string>(
+    type: T,
+    listener: (event: Event & Events[T]) => void,
+    options?: AddEventListenerOptions | boolean,
+  ): void;
+  addEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions | boolean): void;
+  removeEventListener<T extends keyof Events & string>(
+    type: T,
+    listener: (event: Event & Events[T]) => void,
+    options?: EventListenerOptions | boolean,
+  ): void;
+  removeEventListener(type: string, listener: EventListenerOrEventListenerObject | null, options?: EventListenerOptions | boolean): void;
+}
+
+export interface RoomEvents {
+  /** Somebody joined while this page waited. One who joins finds `room.peer` there already, without an event. */
+  peer: { readonly peer: Peer };
+  /** reason: "goodbye" (in the channel), "leave" | "lost" | "replaced" (server), "vanished" (silence, or its channel ended),
+   *  "failed" (no connection came about), "no-offer" (it joined and then said nothing). */
+  "peer-left": { readonly peer: Peer; readonly reason: string };
+  signaling: { readonly state: "online" | "offline" };
+  error: { readonly error: CrowflyError };
+  /** This page is out of the room. reason: "leave" (its own wish), "busy" | "no-offer" | "not-verified" | "other" (rejected by the one
+   *  who waited), "replaced" (its seat was taken with its token), "failed" | "vanished" (PEER1: no connection, and the
+   *  other still waits there), or the error code with which the server refused its return. */
+  close: { readonly reason: string };
+}
+
+export interface Room extends TypedTarget<RoomEvents> {
   readonly name: string;
   /** What another page opens: `https://host/#<name>`. */
   readonly link: string;
@@ -45,19 +74,7 @@ export interface Room extends EventTarget {
   readonly closed: boolean;
   /** Says goodbye in the channel, leaves the room, closes everything. Harmless when repeated. */
   leave(): Promise<void>;
-  addEventListener(type: "peer", listener: (event: PeerEvent) => void, options?: AddEventListenerOptions | boolean): void;
-  addEventListener(type: "peer-left", listener: (event: PeerLeftEvent) => void, options?: AddEventListenerOptions | boolean): void;
-  addEventListener(type: "signaling", listener: (event: SignalingEvent) => void, options?: AddEventListenerOptions | boolean): void;
-  addEventListener(type: "error", listener: (event: ErrorEvent_) => void, options?: AddEventListenerOptions | boolean): void;
-  addEventListener(type: "close", listener: (event: CloseEvent_) => void, options?: AddEventListenerOptions | boolean): void;
 }
-
-export interface PeerEvent extends Event { readonly peer: Peer }
-/** reason: "goodbye" (in the channel), "leave" | "lost" | "rejected" | "replaced" (server), "vanished" (silence). */
-export interface PeerLeftEvent extends Event { readonly peer: Peer; readonly reason: string }
-export interface SignalingEvent extends Event { readonly state: "online" | "offline" }
-export interface ErrorEvent_ extends Event { readonly error: CrowflyError }
-export interface CloseEvent_ extends Event { readonly reason: string }
 
 /** The five stages of docs/handshake.md. */
 export type Stage = 1 | 2 | 3 | 4 | 5;
@@ -75,9 +92,24 @@ export interface PeerStates {
   liveness: "unknown" | "alive" | "silent";
 }
 
-/** EventTarget events: "open", "message" {data, channel, name}, "close" {reason}, "state" {states}, "trace" {record}, "error" {error},
- *  "channel" {channel}, "step" {step}. */
-export interface Peer extends EventTarget {
+export interface PeerEvents {
+  /** The main channel is open: `send` works from here on. Once per peer. */
+  open: {};
+  /** A whole message of the main channel. `name` is that of a File, else null; `channel` the channel's label. */
+  message: { readonly data: string | ArrayBuffer | Blob; readonly name: string | null; readonly channel: string };
+  /** Reasons as of the room's "peer-left"; "leave" when this page left. */
+  close: { readonly reason: string };
+  state: { readonly states: Readonly<PeerStates> };
+  /** A record is complete. That of a call has its place in the trace where the call was made, and comes here when it has ended. */
+  trace: { readonly record: TraceRecord };
+  error: { readonly error: CrowflyError };
+  /** The other side opened a further channel. */
+  channel: { readonly channel: Channel };
+  /** Step mode: something about the steps changed; `step` is the first that runs or may be pressed, null when there is none. */
+  step: { readonly step: Step | null; readonly steps: readonly Step[] };
+}
+
+export interface Peer extends TypedTarget<PeerEvents> {
   /** Peer id of the other side, issued by the server. */
   readonly id: string;
   /** The pairing, 128 bits drawn by the joiner. */
@@ -123,8 +155,15 @@ export interface PeerStats {
   bufferedAmount: number;
 }
 
-/** A raw data channel. EventTarget events: "open", "message" {data}, "close", "error" {error}. */
-export interface Channel extends EventTarget {
+export interface ChannelEvents {
+  open: {};
+  message: { readonly data: string | ArrayBuffer };
+  close: {};
+  error: { readonly error: CrowflyError };
+}
+
+/** A raw data channel. */
+export interface Channel extends TypedTarget<ChannelEvents> {
   readonly label: string; readonly protocol: string; readonly id: number | null;
   readonly ordered: boolean; readonly maxRetransmits: number | null; readonly maxPacketLifeTime: number | null; readonly negotiated: boolean;
   readonly readyState: RTCDataChannelState; readonly bufferedAmount: number;

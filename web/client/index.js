@@ -1,0 +1,12 @@
+/**
+ * Crowfly: a direct connection between two pages. This is the public door; types.d.ts describes it.
+ *
+ * ```js
+ * const room = await createRoom();            // or joinRoom(link)
+ * room.addEventListener("peer", ({ peer }) => peer.addEventListener("open", () => peer.send("hello")));
+ * ```
+ * @module
+ */
+export { CrowflyError } from "./errors.js";
+export { parseRoom } from "./link.js";
+export { createRoom, joinRoom } from "./room.js";

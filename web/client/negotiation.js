@@ -1,0 +1,440 @@
+/**
+ * The WebRTC calls of both roles, in one place, each a step of steps.js and a record of the trace.
+ *
+ * Automatic mode presses every step as soon as it is ready; step mode waits for a person to. Nothing that comes from the other side
+ * throws out of here: what does not fit is refused with a `problem` payload and a note.
+ * @module
+ */
+import { CandidateBuffer, END_OF_CANDIDATES } from "./candidates.js";
+import { CrowflyError, asCrowflyError } from "./errors.js";
+import { Renegotiation } from "./renegotiation.js";
+import { StepList } from "./steps.js";
+
+/** @import { Description, Payload } from "./payload.js" */
+/** @import { StateBoard } from "./states.js" */
+/** @import { Need } from "./steps.js" */
+/** @import { Trace } from "./trace.js" */
+/** @import { Role, Stage, StepId } from "./types.d.ts" */
+
+/**
+ * @typedef {object} NegotiationOptions
+ * @property {Role} role
+ * @property {boolean} automatic
+ * @property {string} label of the main channel
+ * @property {string} protocol of the main channel
+ * @property {RTCConfiguration} configuration
+ * @property {Trace} trace
+ * @property {StateBoard} board
+ * @property {(payload: Record<string, unknown>) => void} signal hands a payload to the other side
+ * @property {(channel: RTCDataChannel) => void} onchannel a data channel, made here or there
+ * @property {() => void} onsteps a step changed
+ * @property {(error: CrowflyError) => void} onfailure the handshake cannot go on
+ */
+
+/** One RTCPeerConnection and the conversation about it. */
+export class Negotiation {
+  /** @type {NegotiationOptions} */ #options;
+  /** @type {Trace} */ #trace;
+  /** @type {StepList} */ #steps;
+  /** @type {RTCPeerConnection | null} */ #connection = null;
+  #listeners = new AbortController();
+  #closed = false;
+  /** Whether a step that awaits the browser is under way: those go one after the other. */
+  #busy = false;
+
+  /** @type {RTCIceServer[] | null} null until known */ #servers = null;
+  #online = false;
+  /** @type {RTCSessionDescriptionInit | null} made here, not set yet */ #draft = null;
+  /** @type {RTCSessionDescriptionInit | null} */ #offer = null;
+  /** @type {RTCSessionDescriptionInit | null} */ #answer = null;
+
+  #buffer = new CandidateBuffer();
+  /** @type {RTCIceCandidateInit[]} received, not looked at */ #inbox = [];
+  /** @type {RTCIceCandidateInit[]} */ #received = [];
+  /** @type {RTCIceCandidateInit[]} */ #found = [];
+  /** How many of those found have been sent, and whether their end has. */
+  #sent = { candidates: 0, end: false };
+  #gathered = false;
+  /** @type {Renegotiation | null} once the first negotiation is over */ #later = null;
+
+  /** @param {NegotiationOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#trace = options.trace;
+    this.#steps = new StepList(options.role, (need) => this.#have(need));
+  }
+
+  get connection() {
+    return this.#connection;
+  }
+
+  get steps() {
+    return this.#options.role === "PEER2" && !this.#offer ? [] : this.#steps.list();
+  }
+
+  get candidates() {
+    return { local: [...this.#found], remote: [...this.#received], buffered: [...this.#buffer.held] };
+  }
+
+  /** Tells what the signaling server handed out. Without it nothing is gathered. @param {RTCIceServer[]} servers */
+  useServers(servers) {
+    if (this.#servers || this.#closed) return;
+    this.#servers = servers;
+    const connection = this.#connection;
+    if (connection && servers.length > 0) {
+      const configuration = { ...this.#options.configuration, iceServers: servers };
+      this.#trace.call(1, "setConfiguration", { iceServers: servers.length }, () => connection.setConfiguration(configuration));
+    }
+    this.#advance();
+  }
+
+  /** Whether a payload sent now reaches the other side. @param {boolean} online */
+  setOnline(online) {
+    this.#online = online;
+    this.#advance();
+  }
+
+  /** Begins; PEER2 then waits for the offer. */
+  start() {
+    this.#advance();
+  }
+
+  /**
+   * Takes a payload of the other side. Never throws.
+   * @param {Extract<Payload, { kind: "description" | "candidates" }>} payload
+   */
+  receive(payload) {
+    if (this.#closed) return;
+    if (payload.kind === "candidates") this.#receiveCandidates(payload);
+    else if (payload.description.type === "offer") this.#receiveOffer(payload.description);
+    else this.#receiveAnswer(payload.description);
+    this.#advance();
+  }
+
+  /** @param {StepId} id */
+  async press(id) {
+    const state = this.#steps.stateOf(id);
+    if (this.#closed || this.#options.automatic || this.#busy || (state !== "ready" && state !== "failed")) {
+      throw new CrowflyError("wrong-step", `${id} is ${this.#closed ? "over" : state}`);
+    }
+    await this.#run(id);
+  }
+
+  /** Finds a new path (ICE restart); the other side hears of it through the server. */
+  restart() {
+    if (this.#online) this.#later?.restart();
+  }
+
+  /** Sends again what the other side may have missed; it drops what it knows. */
+  resend() {
+    const connection = this.#connection;
+    if (this.#closed || !connection?.localDescription || this.#later?.began) return;
+    const role = this.#options.role;
+    if (this.#steps.stateOf(role === "PEER1" ? "p1-send-offer" : "p2-send-answer") !== "done") return;
+    this.#sendDescription(role === "PEER1" ? 1 : 3, connection.localDescription);
+    if (this.#sent.candidates > 0 || this.#sent.end) {
+      this.#sendCandidates(this.#found.slice(0, this.#sent.candidates), this.#sent.end);
+    }
+  }
+
+  /** Closes the connection and lets go of it. Harmless when repeated. */
+  close() {
+    if (this.#closed) return;
+    this.#closed = true;
+    const connection = this.#connection;
+    if (connection) {
+      this.#trace.call(null, "close", undefined, () => connection.close());
+      this.#options.board.read(connection);
+    }
+    this.#listeners.abort();
+    this.#later?.close();
+    this.#connection = null;
+  }
+
+  // What is received
+
+  /** @param {Description} offer */
+  #receiveOffer(offer) {
+    if (this.#later) this.#later.receive(offer);
+    else if (this.#options.role === "PEER1") this.#refuse("unexpected-offer", "offer");
+    else if (this.#offer) this.#refuse(this.#offer.sdp === offer.sdp ? "repeated-offer" : "unexpected-offer", "offer");
+    else this.#offer = offer;
+  }
+
+  /** @param {Description} answer */
+  #receiveAnswer(answer) {
+    const asked = this.#steps.stateOf("p1-send-offer") === "done";
+    if (this.#later) this.#later.receive(answer);
+    else if (this.#options.role === "PEER2" || !asked) this.#refuse("unexpected-answer", "answer");
+    else if (this.#answer) this.#refuse("repeated-answer", "answer");
+    else this.#answer = answer;
+  }
+
+  /** @param {{ candidates: RTCIceCandidateInit[], complete: boolean }} batch */
+  #receiveCandidates({ candidates, complete }) {
+    const described = this.#options.role === "PEER2" ? this.#offer : this.#connection;
+    if (!described) return this.#refuse("candidate-before-offer", "candidates");
+    this.#inbox.push(...candidates);
+    if (complete) this.#inbox.push(END_OF_CANDIDATES);
+    if (this.#inbox.length > 1024) this.#inbox.length = 1024;
+  }
+
+  /** @param {string} code @param {string} about */
+  #refuse(code, about) {
+    this.#trace.note(null, "note", "refused", { code, about });
+    this.#options.signal({ kind: "problem", code, about });
+  }
+
+  // Steps
+
+  /** @param {Need} need */
+  #have(need) {
+    switch (need) {
+      case "offer":
+        return this.#offer !== null;
+      case "answer":
+        return this.#answer !== null;
+      case "servers":
+        return this.#servers !== null;
+      case "signaling":
+        return this.#online;
+      case "remote-candidates":
+        return this.#inbox.length > 0;
+      case "local-candidates": {
+        const unsent = this.#found.length > this.#sent.candidates || (this.#gathered && !this.#sent.end);
+        return unsent && this.#online && (this.#gathered || this.#options.automatic);
+      }
+    }
+  }
+
+  /** Presses what is ready, in automatic mode; in step mode says what changed. */
+  #advance() {
+    if (this.#closed) return;
+    if (!this.#options.automatic) return this.#options.onsteps();
+    for (const id of this.#steps.ready()) {
+      if (this.#closed || (this.#busy && !isImmediate(id)) || this.#steps.stateOf(id) !== "ready") continue;
+      this.#run(id).catch((error) => this.#options.onfailure(error));
+    }
+  }
+
+  /** @param {StepId} id */
+  async #run(id) {
+    const immediate = isImmediate(id);
+    this.#steps.begin(id, this.#options.board.now);
+    this.#busy ||= !immediate;
+    try {
+      const outcome = this.#call(id);
+      if (outcome) await outcome;
+      this.#steps.finish(id, "done", this.#options.board.now);
+    } catch (thrown) {
+      if (this.#closed) return; // the browser abandons what was under way
+      this.#steps.finish(id, "failed", this.#options.board.now);
+      const error = asCrowflyError(thrown, "step-failed", `${id} failed`);
+      this.#trace.note(this.#steps.stageOf(id), "error", "step-failed", { step: id, error: error.message });
+      throw error;
+    } finally {
+      if (!immediate) this.#busy = false;
+    }
+    this.#advance();
+  }
+
+  /** The call of a step. @param {StepId} id @returns {Promise<unknown> | void} */
+  #call(id) {
+    switch (id) {
+      case "p1-create-connection":
+        return this.#createConnection(1);
+      case "p2-create-connection":
+        return this.#createConnection(3);
+      case "p1-create-channel":
+        return this.#createChannel();
+      case "p1-create-offer":
+        return this.#createDescription(1, "createOffer");
+      case "p2-create-answer":
+        return this.#createDescription(3, "createAnswer");
+      case "p1-set-local-offer":
+        return this.#setLocal(1);
+      case "p2-set-local-answer":
+        return this.#setLocal(3);
+      case "p1-send-offer":
+        return this.#sendDescription(1, this.#opened.localDescription);
+      case "p2-send-answer":
+        return this.#sendAnswer();
+      case "p1-set-remote-answer":
+        return this.#setRemote(5, this.#answer);
+      case "p2-set-remote-offer":
+        return this.#setRemote(3, this.#offer);
+      case "p1-send-candidates":
+      case "p2-send-candidates":
+        return this.#sendNewCandidates();
+      case "p1-add-candidates":
+      case "p2-add-candidates":
+        return this.#addReceived();
+    }
+  }
+
+  get #opened() {
+    if (!this.#connection) throw new CrowflyError("wrong-step", "there is no connection yet");
+    return this.#connection;
+  }
+
+  /** @param {Stage} stage */
+  #createConnection(stage) {
+    if (!globalThis.RTCPeerConnection) throw new CrowflyError("unsupported", "this browser has no WebRTC");
+    const configuration = { ...this.#options.configuration, iceServers: this.#servers ?? [] };
+    const urls = configuration.iceServers.flatMap((server) => server.urls);
+    const connection = this.#trace.call(stage, "RTCPeerConnection", { iceServers: urls }, () => new RTCPeerConnection(configuration));
+    this.#connection = connection;
+    this.#listen(connection, stage);
+  }
+
+  /** @param {RTCPeerConnection} connection @param {Stage} stage */
+  #listen(connection, stage) {
+    const { board, onchannel } = this.#options;
+    /** @type {<K extends keyof RTCPeerConnectionEventMap>(type: K, listener: (event: RTCPeerConnectionEventMap[K]) => void) => void} */
+    const on = (type, listener) => connection.addEventListener(type, listener, { signal: this.#listeners.signal });
+    on("signalingstatechange", () => board.read(connection));
+    on("connectionstatechange", () => board.read(connection));
+    on("iceconnectionstatechange", () => board.read(connection));
+    on("icegatheringstatechange", () => board.read(connection));
+    on("icecandidate", ({ candidate }) => this.#foundCandidate(stage, candidate));
+    on("icecandidateerror", ({ url, errorCode, errorText }) => this.#trace.note(stage, "event", "icecandidateerror", { url, errorCode, errorText }));
+    on("negotiationneeded", () => this.#trace.note(stage, "event", "negotiationneeded"));
+    // Registered before the remote description is set, or a channel could be missed (lesson 24).
+    on("datachannel", ({ channel }) => {
+      this.#trace.note(5, "event", "datachannel", describeChannel(channel));
+      onchannel(channel);
+    });
+  }
+
+  #createChannel() {
+    const { label, protocol, onchannel } = this.#options;
+    const connection = this.#opened;
+    const make = () => connection.createDataChannel(label, { protocol });
+    onchannel(this.#trace.call(1, "createDataChannel", { label, protocol, ordered: true }, make));
+  }
+
+  /** @param {Stage} stage @param {"createOffer" | "createAnswer"} method */
+  async #createDescription(stage, method) {
+    const connection = this.#opened;
+    this.#draft = await this.#trace.call(stage, method, undefined, () => connection[method]());
+  }
+
+  /** @param {Stage} stage */
+  async #setLocal(stage) {
+    const connection = this.#opened;
+    const draft = /** @type {RTCLocalSessionDescriptionInit} */ (this.#draft);
+    await this.#trace.call(stage, "setLocalDescription", { type: draft.type }, () => connection.setLocalDescription(draft));
+    this.#options.board.read(connection);
+  }
+
+  /** @param {Stage} stage @param {RTCSessionDescriptionInit | null} description */
+  async #setRemote(stage, description) {
+    const connection = this.#opened;
+    const remote = /** @type {RTCSessionDescriptionInit} */ (description);
+    await this.#trace.call(stage, "setRemoteDescription", { type: remote.type }, () => connection.setRemoteDescription(remote));
+    this.#options.board.read(connection);
+    const held = this.#buffer.flush();
+    if (held.length > 0) this.#trace.note(5, "note", "candidates-flushed", { count: held.length });
+    for (const candidate of held) this.#add(connection, candidate);
+    if (this.#options.role === "PEER1") this.#settle(connection);
+  }
+
+  #sendAnswer() {
+    const connection = this.#opened;
+    this.#sendDescription(3, connection.localDescription);
+    this.#settle(connection);
+  }
+
+  /** The first negotiation is over; later ones may come from either side. @param {RTCPeerConnection} connection */
+  #settle(connection) {
+    this.#later = new Renegotiation({
+      connection,
+      polite: this.#options.role === "PEER2",
+      trace: this.#trace,
+      signal: (description) => this.#sendDescription(null, description),
+      refuse: (code, about) => this.#refuse(code, about),
+      onnew: () => this.#renewCandidates(),
+      onremote: () => this.#advance(),
+      onfailure: this.#options.onfailure,
+    });
+  }
+
+  /** @param {Stage | null} stage @param {RTCSessionDescriptionInit | null} description */
+  #sendDescription(stage, description) {
+    const { type, sdp } = /** @type {RTCSessionDescriptionInit} */ (description);
+    this.#trace.note(stage, "send", `signal:${type}`, { bytes: sdp?.length ?? 0 });
+    this.#options.signal({ kind: "description", description: { type, sdp } });
+  }
+
+  // Candidates
+
+  /** @param {Stage} stage @param {RTCIceCandidate | null} candidate */
+  #foundCandidate(stage, candidate) {
+    // Firefox marks the end of a generation with an empty candidate before the null that all send.
+    if (candidate && candidate.candidate === "") return;
+    if (candidate) this.#found.push(candidate.toJSON());
+    else this.#gathered = true;
+    this.#trace.note(stage, "event", "icecandidate", candidate ? { candidate: candidate.candidate } : { complete: true });
+    this.#advance();
+  }
+
+  #sendNewCandidates() {
+    const fresh = this.#found.slice(this.#sent.candidates);
+    this.#sent = { candidates: this.#found.length, end: this.#gathered };
+    this.#sendCandidates(fresh, this.#gathered);
+  }
+
+  /** @param {RTCIceCandidateInit[]} candidates @param {boolean} complete */
+  #sendCandidates(candidates, complete) {
+    const payload = candidatesPayload(candidates, complete);
+    const stage = this.#options.role === "PEER1" ? 5 : 3;
+    this.#trace.note(stage, "send", `signal:${payload.kind}`, { count: candidates.length, complete });
+    this.#options.signal(payload);
+  }
+
+  #addReceived() {
+    const connection = this.#opened;
+    const described = connection.remoteDescription !== null;
+    for (const candidate of this.#inbox.splice(0)) {
+      const verdict = this.#buffer.receive(candidate, described);
+      if (verdict === "add" || verdict === "buffer") {
+        if (candidate.candidate !== "") this.#received.push(candidate);
+      }
+      if (verdict === "add") this.#add(connection, candidate);
+      else this.#trace.note(5, "note", `candidate-${verdict === "buffer" ? "buffered" : verdict}`, { candidate: candidate.candidate });
+    }
+  }
+
+  /** A candidate the browser does not like is not the end: others may do. @param {RTCPeerConnection} connection @param {RTCIceCandidateInit} candidate */
+  #add(connection, candidate) {
+    const detail = { candidate: candidate.candidate };
+    this.#trace.call(5, "addIceCandidate", detail, () => connection.addIceCandidate(candidate)).catch(() => {
+      if (!this.#closed) this.#refuse("rejected-candidate", candidate.candidate?.slice(0, 64) ?? "");
+    });
+  }
+
+  /** A new negotiation begins: its candidates are another list. */
+  #renewCandidates() {
+    this.#buffer.renew();
+    this.#found = [];
+    this.#sent = { candidates: 0, end: false };
+    this.#gathered = false;
+  }
+}
+
+/** Steps that end where they begin, and may go while another awaits the browser. @param {StepId} id */
+function isImmediate(id) {
+  return id.endsWith("-candidates");
+}
+
+/** @param {RTCIceCandidateInit[]} candidates @param {boolean} complete */
+function candidatesPayload(candidates, complete) {
+  if (candidates.length === 0) return { kind: "end-of-candidates" };
+  if (candidates.length === 1 && !complete) return { kind: "candidate", candidate: candidates[0] };
+  return { kind: "candidates", candidates, complete };
+}
+
+/** @param {RTCDataChannel} channel */
+function describeChannel({ label, protocol, ordered, maxRetransmits, maxPacketLifeTime, negotiated, id }) {
+  return { label, protocol, ordered, maxRetransmits, maxPacketLifeTime, negotiated, id };
+}

@@ -1,0 +1,216 @@
+/**
+ * The conversation with the signaling server: one WebSocket, requests with answers, and coming back after a loss.
+ *
+ * docs/protocol.md is normative. This module knows messages and connections, not rooms: what to say on a new connection
+ * (`resume`) is the owner's to decide.
+ * @module
+ */
+import { retryDelay } from "./backoff.js";
+import { CrowflyError, abortReason, asCrowflyError } from "./errors.js";
+
+/** The protocol version spoken here, docs/protocol.md. */
+const PROTOCOL = 1;
+/** An absent or silent server is an error after this long. */
+export const PATIENCE = 10_000;
+
+/**
+ * @typedef {Record<string, unknown> & { type: string }} Message
+ *
+ * @typedef {object} SignalingOptions
+ * @property {string} url
+ * @property {(message: Message) => void} onmessage what answers no request
+ * @property {(reason: string) => void} onoffline the connection is lost, with the server's reason; coming back has begun
+ * @property {(welcome: Message) => Promise<void>} onreturn a new connection: take the seat back. Rejecting means try again later
+ * @property {() => boolean} urgent whether a peer is waiting for the server's return
+ */
+
+/** A connection to a signaling server that comes back by itself. */
+export class Signaling {
+  /** @type {SignalingOptions} */ #options;
+  /** @type {WebSocket | null} with a welcome received */ #socket = null;
+  #closed = new AbortController();
+  #nextId = 1;
+  /** @type {Map<number, { resolve: (answer: Message) => void, reject: (error: unknown) => void, timer: ReturnType<typeof setTimeout> }>} */
+  #pending = new Map();
+
+  /** @param {SignalingOptions} options */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  /**
+   * Connects for the first time; fails clearly within ten seconds rather than trying again.
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<Message>} the welcome
+   */
+  async connect(signal) {
+    if (signal?.aborted) throw abortReason(signal);
+    const abort = () => this.close();
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      return await this.#open();
+    } catch (error) {
+      this.close();
+      throw signal?.aborted ? abortReason(signal) : error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  /**
+   * Sends a request. Rejects with the server's error, or when the connection ends first.
+   * @param {string} type @param {Record<string, unknown>} [fields]
+   * @returns {Promise<Message>}
+   */
+  request(type, fields = {}) {
+    return new Promise((resolve, reject) => {
+      const id = this.#nextId++;
+      const silent = () => this.#settle(id)?.reject(new CrowflyError("server-silent", `the server did not answer ${type}`));
+      this.#pending.set(id, { resolve, reject, timer: setTimeout(silent, PATIENCE) });
+      if (!this.send(type, { id, ...fields })) this.#settle(id)?.reject(lost(type));
+    });
+  }
+
+  /**
+   * Sends what has no answer. False when there is no connection.
+   * @param {string} type @param {Record<string, unknown>} fields
+   */
+  send(type, fields) {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return false;
+    this.#socket.send(JSON.stringify({ type, ...fields }));
+    return true;
+  }
+
+  /** Ends the connection for good. Harmless when repeated. */
+  close() {
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort();
+    this.#socket?.close(1000);
+    this.#socket = null;
+    this.#abandon();
+  }
+
+  /** One WebSocket, until its welcome. @returns {Promise<Message>} */
+  #open() {
+    const { url } = this.#options;
+    return new Promise((resolve, reject) => {
+      if (!globalThis.WebSocket) return reject(new CrowflyError("unsupported", "this browser has no WebSocket"));
+      const socket = new WebSocket(url);
+      const ended = new AbortController();
+      const listening = { signal: ended.signal };
+      /** @param {CrowflyError} error */
+      const fail = (error) => {
+        clearTimeout(timer);
+        ended.abort();
+        socket.close();
+        reject(error);
+      };
+      const timer = setTimeout(() => fail(new CrowflyError("server-silent", `nothing heard from ${url}`)), PATIENCE);
+      const gone = () => fail(new CrowflyError("server-unreachable", `could not reach ${url}`));
+      this.#closed.signal.addEventListener("abort", gone, listening);
+      socket.addEventListener("close", gone, listening);
+      socket.addEventListener(
+        "message",
+        ({ data }) => {
+          clearTimeout(timer);
+          ended.abort();
+          const welcome = readMessage(data);
+          if (welcome?.type !== "welcome" || welcome.protocol !== PROTOCOL) {
+            socket.close();
+            return reject(new CrowflyError("unsupported-protocol", `${url} speaks another protocol`));
+          }
+          this.#use(socket);
+          resolve(welcome);
+        },
+        listening,
+      );
+    });
+  }
+
+  /** @param {WebSocket} socket */
+  #use(socket) {
+    this.#socket = socket;
+    socket.addEventListener("message", ({ data }) => {
+      const message = readMessage(data);
+      if (!message || this.#socket !== socket) return;
+      const request = typeof message.id === "number" ? this.#settle(message.id) : undefined;
+      if (!request) this.#options.onmessage(message);
+      else if (message.type === "error") request.reject(serverError(message));
+      else request.resolve(message);
+    });
+    socket.addEventListener("close", ({ reason }) => {
+      if (this.#socket !== socket) return;
+      this.#socket = null;
+      this.#abandon();
+      this.#options.onoffline(reason);
+      this.#comeBack();
+    });
+  }
+
+  /** Tries until it is back, or closed. */
+  async #comeBack() {
+    for (let attempt = 0; !this.#closed.signal.aborted; attempt++) {
+      await this.#pause(retryDelay(attempt, { urgent: this.#options.urgent() }));
+      if (this.#closed.signal.aborted) return;
+      try {
+        await this.#options.onreturn(await this.#open());
+        return;
+      } catch {
+        // The next attempt; the owner has said what there is to say.
+        const socket = this.#socket;
+        this.#socket = null;
+        socket?.close();
+      }
+    }
+  }
+
+  /** Waits, but not longer than until the network is back or this is closed. @param {number} ms */
+  #pause(ms) {
+    return /** @type {Promise<void>} */ (
+      new Promise((resolve) => {
+        const over = new AbortController();
+        const done = () => {
+          clearTimeout(timer);
+          over.abort();
+          resolve();
+        };
+        const timer = setTimeout(done, ms);
+        this.#closed.signal.addEventListener("abort", done, { signal: over.signal });
+        globalThis.addEventListener?.("online", done, { signal: over.signal });
+      })
+    );
+  }
+
+  /** @param {number} id */
+  #settle(id) {
+    const request = this.#pending.get(id);
+    clearTimeout(request?.timer);
+    this.#pending.delete(id);
+    return request;
+  }
+
+  /** Requests that can have no answer any more. */
+  #abandon() {
+    for (const id of [...this.#pending.keys()]) this.#settle(id)?.reject(lost("the request"));
+  }
+}
+
+/** @param {unknown} data @returns {Message | null} */
+function readMessage(data) {
+  try {
+    const message = JSON.parse(String(data));
+    return typeof message?.type === "string" ? message : null;
+  } catch {
+    return null; // a server that speaks something else; its silence is noticed by time
+  }
+}
+
+/** @param {Message} message */
+export function serverError(message) {
+  return new CrowflyError(String(message.code ?? "server-error"), String(message.message ?? "the server refused"));
+}
+
+/** @param {string} what */
+function lost(what) {
+  return asCrowflyError(new Error("the connection to the server was lost"), "server-unreachable", `could not finish ${what}`);
+}
