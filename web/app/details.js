@@ -1,0 +1,110 @@
+/**
+ * What happens under the hood, for whoever wants to know: states as chips, the path, and the trace as it grows, to be downloaded.
+ */
+import { bytes, el, icon, nextFrame, setText } from "./dom.js";
+import { chip, traceLine } from "./trace-line.js";
+
+/** @typedef {import("../client/types.d.ts").Peer} Peer */
+/** @typedef {import("../client/types.d.ts").PeerStats} PeerStats */
+/** @typedef {import("../client/types.d.ts").TraceRecord} TraceRecord */
+
+/** Lines shown; the download has them all. */
+const SHOWN = 200;
+
+export class Details {
+  /** @type {Peer | null} the last one, so that its trace can be had after it has left */
+  #peer = null;
+  /** @type {TraceRecord[]} */
+  #queue = [];
+  #chips = el("p", { class: "chips", test: "states" });
+  #facts = el("dl", { class: "facts" });
+  #lines = el("ol", { class: "lines", test: "trace-lines", tabindex: 0, "aria-label": "Trace" });
+  #download = el("button", { type: "button", test: "trace-download", disabled: true, click: () => this.#save() }, icon("save"), "Download the trace");
+
+  constructor() {
+    this.heading = el("h2", { tabindex: -1 }, "Connection log");
+    this.element = el("aside", { class: "details", id: "details", test: "log-panel", "aria-label": "Connection log", hidden: true },
+      this.heading,
+      this.#chips,
+      this.#facts,
+      el("h3", {}, "Trace"),
+      this.#lines,
+      this.#download);
+    this.states(null);
+  }
+
+  /**
+   * @param {Peer} peer
+   * @param {AbortSignal} signal ends with the pairing
+   */
+  follow(peer, signal) {
+    this.#peer = peer;
+    this.#lines.replaceChildren();
+    this.#queue = peer.trace.records.slice(-SHOWN);
+    this.#download.disabled = false;
+    peer.addEventListener("trace", (event) => this.#add(/** @type {Event & { record: TraceRecord }} */ (event).record), { signal });
+    this.#add();
+  }
+
+  /** @param {Readonly<import("../client/types.d.ts").PeerStates> | null} states */
+  states(states) {
+    const pairs = states ? Object.entries(states) : [];
+    this.#chips.replaceChildren(...(pairs.length ? pairs.map(([name, value]) => chip(name, value)) : ["Nobody is there yet."]));
+  }
+
+  /** @param {PeerStats} stats */
+  stats({ path, iceRoundTrip, bytesSent, bytesReceived, bufferedAmount }) {
+    /** @param {{ type: string, address: string | null, port: number | null }} end */
+    const end = ({ type, address, port }) => `${type} ${address ?? "hidden"}${port === null ? "" : ` port ${port}`}`;
+    const facts = [
+      ["This side", path ? end(path.local) : "–"],
+      ["Other side", path ? end(path.remote) : "–"],
+      ["Round trip (ICE)", iceRoundTrip === null ? "–" : `${Math.round(iceRoundTrip)} ms`],
+      ["Sent", bytes(bytesSent)], ["Received", bytes(bytesReceived)], ["Waiting to leave", bytes(bufferedAmount)],
+    ];
+    this.#facts.replaceChildren(...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+  }
+
+  /** @param {TraceRecord} [record] */
+  #add(record) {
+    if (record) this.#queue.push(record);
+    if (this.#queue.length > 2 * SHOWN) this.#queue.splice(0, SHOWN);
+    if (this.#queue.length > 1 && record) return;
+    nextFrame(() => this.#draw());
+  }
+
+  #draw() {
+    const list = this.#lines;
+    const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+    list.append(...this.#queue.splice(0).slice(-SHOWN).map(traceLine));
+    while (list.childElementCount > SHOWN) list.firstElementChild?.remove();
+    if (atEnd) list.scrollTop = list.scrollHeight;
+  }
+
+  #save() {
+    const peer = this.#peer;
+    if (!peer) return;
+    const href = URL.createObjectURL(new Blob([peer.trace.toJSONLines()], { type: "application/x-ndjson" }));
+    el("a", { href, download: `crowfly-${peer.role}-${peer.session.slice(0, 8)}.jsonl` }).click();
+    setTimeout(() => URL.revokeObjectURL(href), 10_000);
+  }
+}
+
+/**
+ * The button that shows and hides the panel.
+ * @param {Details} details
+ */
+export function detailsButton(details) {
+  const button = el("button", {
+    class: "quiet", type: "button", test: "log", "aria-expanded": "false", "aria-controls": "details",
+    click: () => {
+      const open = details.element.hidden;
+      details.element.hidden = !open;
+      button.setAttribute("aria-expanded", String(open));
+      setText(words, open ? "Hide log" : "Log");
+    },
+  }, icon("details"));
+  const words = el("span", { class: "words" }, "Log");
+  button.append(words);
+  return button;
+}

@@ -1,0 +1,177 @@
+/**
+ * The page's entry: what the address says decides what is shown. `/` is the start page, `/#room` is a room.
+ *
+ * At most one room is open at a time. Every way out of it (Leave, Back, another link, closing the tab) ends in `close`.
+ */
+import { createRoom, joinRoom, parseRoom } from "../client/index.js";
+import { el, focusOn } from "./dom.js";
+import { chooseSteps, forgetSeat, keepSeat, seatToken, stepsChosen } from "./memory.js";
+import { problemOf } from "./problem.js";
+import { RoomView } from "./room-view.js";
+import { startView } from "./start.js";
+
+/** @typedef {import("../client/types.d.ts").Room} Room */
+/** @typedef {import("./problem.js").Problem} Problem */
+
+const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+const banner = /** @type {HTMLElement} */ (document.getElementById("banner"));
+
+/** @type {{ room: Room, view: RoomView } | null} */
+let here = null;
+/** The attempt to get into a room; a newer one ends it. @type {AbortController | null} */
+let attempt = null;
+
+addEventListener("hashchange", () => route());
+addEventListener("pagehide", () => void here?.room.leave());
+// Back from the browser's page cache: the room was left on the way in.
+addEventListener("pageshow", (event) => { if (event.persisted) route(); });
+route();
+
+/** Shows what the address asks for. */
+function route() {
+  const target = location.hash.slice(1);
+  if (here && target && nameIn(location.href) === here.room.name && !here.room.closed) return;
+  close();
+  if (target) void join(location.href);
+  else showStart();
+}
+
+/** @param {Partial<import("./start.js").StartOptions> & { focus?: boolean }} [options] */
+function showStart({ focus = false, ...options } = {}) {
+  const start = startView({
+    steps: stepsChosen(),
+    onSteps: chooseSteps,
+    onCreate: create,
+    onJoin: (target) => join(target, { fromStart: true }),
+    ...options,
+  });
+  show(start.element, "start");
+  if (focus) start.focus();
+}
+
+/**
+ * @param {string} name empty: the server draws one
+ * @returns {Promise<Problem | null>}
+ */
+async function create(name) {
+  const { signal } = newAttempt();
+  try {
+    const steps = stepsChosen();
+    enter(await createRoom({ steps, signal, ...(name && { name }) }), { steps });
+    return null;
+  } catch (error) {
+    return signal.aborted ? null : problemOf(error);
+  }
+}
+
+/**
+ * From the start page an error is returned, to be shown at its field; from a link the start page is shown with it.
+ * @param {string} target link or name
+ * @param {{ fromStart?: boolean }} [options]
+ * @returns {Promise<Problem | null>}
+ */
+async function join(target, { fromStart = false } = {}) {
+  const { signal } = newAttempt();
+  const steps = stepsChosen();
+  try {
+    const { name, server } = parseRoom(target);
+    if (server && new URL(server).origin !== location.origin) throw Object.assign(new Error(), { code: "other-server" });
+    if (!fromStart) showJoining(name);
+    enter(await takeSeat(name, steps, signal), { steps });
+    return null;
+  } catch (error) {
+    if (signal.aborted) return null;
+    const problem = problemOf(error);
+    if (!fromStart) showStart({ typed: nameIn(target) ?? "", failed: { form: "join", problem }, focus: true });
+    return problem;
+  }
+}
+
+/**
+ * Joins; a tab that held a seat here before takes it back. If the room ended meanwhile, as it does when its only guest reloads the
+ * page, the tab makes it anew, so that the link it has given away stays good.
+ * @param {string} name
+ * @param {boolean} steps
+ * @param {AbortSignal} signal
+ */
+async function takeSeat(name, steps, signal) {
+  const token = seatToken(name);
+  if (!token) return joinRoom(name, { steps, signal });
+  try {
+    return await joinRoom(name, { steps, signal, token });
+  } catch (error) {
+    if (!["room-not-found", "room-unavailable", "bad-token"].includes(problemOf(error).code)) throw error;
+  }
+  try {
+    return await createRoom({ name, steps, signal });
+  } catch (error) {
+    if (problemOf(error).code !== "room-taken") throw error;
+    return joinRoom(name, { steps, signal });
+  }
+}
+
+/**
+ * @param {Room} room
+ * @param {{ steps: boolean }} options
+ */
+function enter(room, { steps }) {
+  attempt = null;
+  close();
+  keepSeat(room);
+  const { hash } = new URL(room.link);
+  // Back leads to the start page; a reload leads into the room again.
+  if (location.hash !== hash) history.pushState(null, "", hash);
+  const view = new RoomView(room, { steps, onLeave: leave, onRejoin: () => { close(); route(); } });
+  here = { room, view };
+  show(view.element, "room");
+  void view.open().then(() => view.focus());
+}
+
+/** The Leave button. */
+function leave() {
+  if (here) forgetSeat(here.room.name);
+  close();
+  history.pushState(null, "", location.pathname);
+  showStart({ focus: true });
+}
+
+/** Every way out of a room. */
+function close() {
+  attempt?.abort();
+  const leaving = here;
+  here = null;
+  leaving?.view.close();
+  void leaving?.room.leave();
+}
+
+function newAttempt() {
+  attempt?.abort();
+  attempt = new AbortController();
+  return attempt;
+}
+
+/** @param {string} name */
+function showJoining(name) {
+  const heading = el("h1", { tabindex: -1 }, "Joining ", el("bdi", {}, name), "…");
+  show(el("div", { class: "joining", test: "joining" }, heading, el("button", { type: "button", test: "cancel-join", click: leave }, "Cancel")), "joining");
+  focusOn(heading);
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {"start" | "joining" | "room"} view
+ */
+function show(element, view) {
+  document.body.dataset.view = view;
+  banner.hidden = view === "room";
+  main.replaceChildren(element);
+}
+
+/** @param {string} target */
+function nameIn(target) {
+  try {
+    return parseRoom(target).name;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,277 @@
+/**
+ * The page of one room, from waiting to chat and back to waiting: binds a Room and its peers, one after the other, to the pieces.
+ *
+ * All listeners of a pairing hang on one AbortController and end with it, so a repeated event finds no second handler.
+ */
+import { Composer } from "./composer.js";
+import { Details, detailsButton } from "./details.js";
+import { announce, el, focusOn } from "./dom.js";
+import { inviteView } from "./invite.js";
+import { phaseOf } from "./phase.js";
+import { endingOf, partingOf, problemOf } from "./problem.js";
+import { StatusBar } from "./status.js";
+import { Transcript } from "./transcript.js";
+
+/** @typedef {import("../client/types.d.ts").Room} Room */
+/** @typedef {import("../client/types.d.ts").Peer} Peer */
+/** @typedef {import("./phase.js").PhaseId} PhaseId */
+/** @typedef {import("./phase.js").Tone} Tone */
+/** @typedef {import("./steps/board.js").Board} Board */
+
+const POLL_MS = 2000;
+
+/** What the transcript says when a pairing, once connected, changes its phase. @type {Partial<Record<PhaseId, [string, Tone]>>} */
+const NOTICES = {
+  silent: ["Nothing has been heard from the other side for a few seconds.", "warn"],
+  recovering: ["The direct path is interrupted. Trying again…", "warn"],
+  failed: ["No direct path works at the moment.", "bad"],
+};
+
+export class RoomView {
+  #room;
+  #stepMode;
+  /** @type {Peer | null} */
+  #peer = null;
+  /** Ends with the pairing. */
+  #pairing = new AbortController();
+  /** Ends with the view. */
+  #view = new AbortController();
+  #met = 0;
+  /** @type {PhaseId} */
+  #phase = "waiting";
+  #connectedOnce = false;
+  #unread = 0;
+  /** @type {Board | null} */
+  #board = null;
+  #transcript = new Transcript();
+  #details = new Details();
+  #composer = new Composer({ onSent: (cargo) => this.#sent(cargo) });
+  #ended = el("section", { class: "ended", test: "ended", "aria-label": "The room has ended for you", hidden: true });
+
+  /** @param {Room} room @param {{ steps: boolean, onLeave: () => void, onRejoin: () => void }} options */
+  constructor(room, { steps, onLeave, onRejoin }) {
+    this.#room = room;
+    this.#stepMode = steps;
+    this.onRejoin = onRejoin;
+    this.onLeave = onLeave;
+    this.#status = new StatusBar({ name: room.name, log: detailsButton(this.#details), onLeave });
+    this.#invite = inviteView(room, { steps });
+    this.#chat = el("section", { class: "chat", "aria-label": "Chat" }, this.#transcript.element, this.#invite.element, this.#ended, this.#composer.element);
+    this.#stage = el("div", { class: "stage" }, this.#chat, this.#details.element);
+    this.element = el("div", { class: "room" }, this.#status.element, this.#stage);
+    this.#composer.acceptDrops(this.element);
+  }
+  #status;
+  #invite;
+  #chat;
+  #stage;
+
+  /** Begins to listen, and shows what is already so. */
+  async open() {
+    const { signal } = this.#view;
+    const room = this.#room;
+    if (this.#stepMode) await this.#openBoard();
+    room.addEventListener("peer", ({ peer }) => this.#meet(peer), { signal });
+    room.addEventListener("peer-left", ({ peer, reason }) => this.#part(peer, reason), { signal });
+    room.addEventListener("signaling", ({ state }) => this.#server(state), { signal });
+    room.addEventListener("error", ({ error }) => this.#trouble(error), { signal });
+    room.addEventListener("close", ({ reason }) => this.#end(reason), { signal });
+    document.addEventListener("visibilitychange", () => this.#looked(), { signal });
+    if (room.peer) this.#meet(room.peer);
+    else this.#wait(false);
+    this.#refresh();
+  }
+
+  /** Lets go of the room; whoever calls this leaves it. */
+  close() {
+    this.#pairing.abort();
+    this.#view.abort();
+    document.title = "Crowfly";
+  }
+
+  focus() {
+    if (this.#composer.open) this.#composer.focus();
+    else if (this.#board && this.#peer) this.#board.focus();
+    else if (!this.#invite.element.hidden) this.#invite.focus();
+    else focusOn(this.#status.heading);
+  }
+
+  async #openBoard() {
+    const { Board } = await import("./steps/board.js");
+    this.#board = new Board();
+    this.#stage.prepend(this.#board.element);
+    this.#stage.classList.add("with-board");
+  }
+
+  /** @param {Peer} peer */
+  #meet(peer) {
+    if (peer === this.#peer) return;
+    this.#pairing.abort();
+    this.#pairing = new AbortController();
+    const { signal } = this.#pairing;
+    this.#peer = peer;
+    this.#met += 1;
+    this.#connectedOnce = false;
+    this.#phase = "waiting";
+    const hadFocus = this.#invite.element.contains(document.activeElement);
+    this.#invite.hide();
+    this.element.dataset.met = "true";
+    this.#transcript.section(this.#met === 1 ? "Somebody is here" : "Somebody else is here");
+    this.#details.follow(peer, signal);
+    this.#board?.follow(peer, signal);
+    this.#status.verified(peer.verified);
+    for (const type of ["state", "open", "close"]) peer.addEventListener(type, () => this.#refresh(), { signal });
+    peer.addEventListener("message", (event) => this.#received(/** @type {Event & { data: unknown, name?: string }} */ (event)), { signal });
+    peer.addEventListener("error", (event) => this.#trouble(/** @type {Event & { error: unknown }} */ (event).error), { signal });
+    this.#poll(peer, signal);
+    this.#refresh();
+    if (hadFocus || document.activeElement === document.body) this.focus();
+  }
+
+  /**
+   * @param {Peer} peer
+   * @param {string} reason
+   */
+  #part(peer, reason) {
+    if (peer !== this.#peer) return;
+    this.#pairing.abort();
+    this.#peer = null;
+    this.#transcript.system(partingOf(reason), "warn");
+    this.#board?.part();
+    this.#status.clear();
+    const wasWriting = this.#composer.focused || (this.#board?.focused ?? false);
+    this.#wait(true);
+    this.#refresh();
+    if (wasWriting) this.#invite.focus();
+  }
+
+  /** @param {boolean} again */
+  #wait(again) {
+    if (this.#room.closed) return;
+    this.#invite.show(again);
+  }
+
+  /** @param {"online" | "offline"} state */
+  #server(state) {
+    if (state === "offline") this.#transcript.system(this.#peer
+      ? "The server cannot be reached. You can go on: it is not needed for this conversation."
+      : "The server cannot be reached. Nobody can join until it is back; this page keeps trying.", "warn");
+    else this.#transcript.system("The server is back.", "good");
+    this.#refresh();
+  }
+
+  /** @param {unknown} error */
+  #trouble(error) {
+    const { text, advice } = problemOf(error);
+    this.#transcript.system(advice ? `${text} ${advice}` : text, "bad");
+  }
+
+  /** @param {string} reason */
+  #end(reason) {
+    this.#pairing.abort();
+    this.#peer = null;
+    this.#composer.peer = null;
+    this.#board?.part();
+    this.#invite.hide();
+    this.#status.clear();
+    const text = endingOf(reason);
+    this.#status.phase({ ...phaseOf(null), id: "closed", tone: "bad", word: "Ended" }, "The conversation is over on this page.");
+    this.#ended.replaceChildren(el("h2", { tabindex: -1 }, "You are no longer in this room"), el("p", {}, text),
+      el("div", { class: "row" },
+        el("button", { class: "primary", type: "button", test: "rejoin", click: this.onRejoin }, reason === "replaced" ? "Take it back here" : "Join again"),
+        el("button", { type: "button", test: "to-start", click: this.onLeave }, "Start page")));
+    this.#ended.hidden = false;
+    focusOn(/** @type {HTMLElement} */ (this.#ended.firstElementChild));
+  }
+
+  /** Brings the page in line with the states; nothing happens when they have not changed. */
+  #refresh() {
+    const peer = this.#peer;
+    if (this.#room.closed) return;
+    const states = peer?.states ?? null;
+    const phase = phaseOf(states);
+    this.#details.states(states);
+    this.#status.phase(phase, this.#sentence(phase));
+    this.#composer.peer = peer && states?.channel === "open" ? peer : null;
+    this.element.dataset.phase = phase.id;
+    if (phase.id === this.#phase) return;
+    const before = this.#phase;
+    this.#phase = phase.id;
+    if (peer) this.#changed(before, phase.id);
+  }
+
+  /** @param {PhaseId} before @param {PhaseId} now */
+  #changed(before, now) {
+    if (now === "connected" && !this.#connectedOnce) {
+      this.#connectedOnce = true;
+      this.#transcript.system("Connected. You can write.", "good");
+      announce("Connected. You can write now.");
+      this.#board?.milestone();
+      const { activeElement } = document;
+      // Whoever reads the steps is not torn away from them.
+      if (!this.#board || activeElement === document.body || this.#board.focused) this.#composer.focus();
+    } else if (now === "connected") {
+      this.#transcript.system(before === "silent" ? "The other side answers again." : "The direct path is back.", "good");
+    } else if (this.#connectedOnce || now === "failed") {
+      const notice = NOTICES[now];
+      if (notice) this.#transcript.system(...notice);
+    }
+  }
+
+  /** @param {import("./phase.js").Phase} phase */
+  #sentence({ id, sentence }) {
+    const offline = this.#room.signaling === "offline";
+    if (offline && id === "waiting") return "The server cannot be reached. Trying again; nobody can join until it is back.";
+    if (offline && id === "connected") return "You are connected. The server cannot be reached, and is not needed.";
+    if (this.#stepMode && id === "connecting") return "Somebody is here. Press the steps in order, on both sides.";
+    return sentence;
+  }
+
+  /** @param {{ data: unknown, name?: string }} message */
+  #received({ data, name }) {
+    if (typeof data === "string") this.#transcript.text("peer", data);
+    else this.#transcript.file("peer", name ?? "", data instanceof Blob ? data : new Blob([/** @type {BlobPart} */ (data)]));
+    if (!document.hidden) return;
+    this.#unread += 1;
+    document.title = `(${this.#unread}) Crowfly`;
+  }
+
+  /** @param {string | File} cargo accepted by the library */
+  #sent(cargo) {
+    if (typeof cargo === "string") this.#transcript.text("own", cargo);
+    else this.#transcript.file("own", cargo.name, cargo);
+  }
+
+  #looked() {
+    if (document.hidden) return;
+    this.#unread = 0;
+    document.title = "Crowfly";
+  }
+
+  /**
+   * Path and round trip, every two seconds while somebody looks.
+   * @param {Peer} peer
+   * @param {AbortSignal} signal
+   */
+  #poll(peer, signal) {
+    let asking = false;
+    const ask = async () => {
+      if (asking || document.hidden) return;
+      asking = true;
+      try {
+        const stats = await peer.stats();
+        if (signal.aborted) return;
+        this.#status.stats(stats);
+        this.#details.stats(stats);
+      } catch {
+        // The connection has just gone; its own events say so.
+      } finally {
+        asking = false;
+      }
+    };
+    const timer = setInterval(ask, POLL_MS);
+    signal.addEventListener("abort", () => clearInterval(timer));
+    peer.addEventListener("open", ask, { signal });
+    void ask();
+  }
+}
