@@ -121,7 +121,7 @@ function enter(room, { steps }) {
   const { hash } = new URL(room.link);
   // Back leads to the start page; a reload leads into the room again.
   if (location.hash !== hash) history.pushState(null, "", hash);
-  const view = new RoomView(room, { steps, onLeave: leave, onRejoin: () => { close(); route(); } });
+  const view = new RoomView(room, { steps, onLeave: leave, onRejoin: rejoin, onAutomatic: goAutomatic });
   here = { room, view };
   show(view.element, "room");
   void view.open().then(() => view.focus());
@@ -133,6 +133,19 @@ function leave() {
   close();
   history.pushState(null, "", location.pathname);
   showStart({ focus: true });
+}
+
+/** Into the same room again: the address still names it. */
+function rejoin() {
+  close();
+  route();
+}
+
+/** Step by step was chosen, and is more than is wanted now. */
+function goAutomatic() {
+  chooseSteps(false);
+  history.replaceState(null, "", location.pathname + location.hash);
+  rejoin();
 }
 
 /** Every way out of a room. */

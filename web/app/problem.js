@@ -37,7 +37,9 @@ export function partingOf(reason) {
     lost: "The other person's connection was lost and did not come back.",
     vanished: "The other person has vanished: nothing was heard for too long.",
     replaced: "The other person opened the room anew.",
-    rejected: "The pairing was ended.",
+    rejected: "This pairing was ended.",
+    failed: "No direct way to the other person was found.",
+    "no-offer": "Somebody came, but made no offer in time.",
   }[reason] ?? "The other person is gone.";
 }
 
@@ -49,6 +51,10 @@ export function endingOf(reason) {
   return {
     replaced: "This room was opened in another tab or window, which has taken this seat.",
     rejected: "The other side has ended this pairing.",
+    busy: "The other person is still talking to somebody else.",
+    "no-offer": "The other side saw no offer in time.",
+    failed: "No direct way to the other person was found. A firewall or NAT keeps the two of you apart: try another network on one side.",
+    vanished: "The other person has vanished: nothing was heard for too long.",
     lost: "The connection to the server was lost for too long, and the seat was given away.",
     destroyed: "The room was closed.",
   }[reason] ?? "You are no longer in this room.";

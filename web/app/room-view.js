@@ -48,12 +48,11 @@ export class RoomView {
   #composer = new Composer({ onSent: (cargo) => this.#sent(cargo) });
   #ended = el("section", { class: "ended", test: "ended", "aria-label": "The room has ended for you", hidden: true });
 
-  /** @param {Room} room @param {{ steps: boolean, onLeave: () => void, onRejoin: () => void }} options */
-  constructor(room, { steps, onLeave, onRejoin }) {
+  /** @param {Room} room @param {{ steps: boolean, onLeave: () => void, onRejoin: () => void, onAutomatic: () => void }} options */
+  constructor(room, { steps, onLeave, onRejoin, onAutomatic }) {
     this.#room = room;
     this.#stepMode = steps;
-    this.onRejoin = onRejoin;
-    this.onLeave = onLeave;
+    this.#on = { onLeave, onRejoin, onAutomatic };
     this.#status = new StatusBar({ name: room.name, log: detailsButton(this.#details), onLeave });
     this.#invite = inviteView(room, { steps });
     this.#chat = el("section", { class: "chat", "aria-label": "Chat" }, this.#transcript.element, this.#invite.element, this.#ended, this.#composer.element);
@@ -65,6 +64,7 @@ export class RoomView {
   #invite;
   #chat;
   #stage;
+  #on;
 
   /** Begins to listen, and shows what is already so. */
   async open() {
@@ -97,8 +97,14 @@ export class RoomView {
   }
 
   async #openBoard() {
+    const sheet = el("link", { rel: "stylesheet", href: "/app/steps/steps.css" });
+    const styled = new Promise((resolve) => { sheet.onload = sheet.onerror = resolve; });
+    if (!document.querySelector(`link[href="${sheet.getAttribute("href")}"]`)) {
+      document.head.append(sheet);
+      await styled;
+    }
     const { Board } = await import("./steps/board.js");
-    this.#board = new Board();
+    this.#board = new Board({ onAutomatic: this.#on.onAutomatic });
     this.#stage.prepend(this.#board.element);
     this.#stage.classList.add("with-board");
   }
@@ -136,6 +142,7 @@ export class RoomView {
     if (peer !== this.#peer) return;
     this.#pairing.abort();
     this.#peer = null;
+    this.element.dataset.chat = "true";
     this.#transcript.system(partingOf(reason), "warn");
     this.#board?.part();
     this.#status.clear();
@@ -163,6 +170,7 @@ export class RoomView {
   /** @param {unknown} error */
   #trouble(error) {
     const { text, advice } = problemOf(error);
+    this.element.dataset.chat = "true";
     this.#transcript.system(advice ? `${text} ${advice}` : text, "bad");
   }
 
@@ -178,8 +186,8 @@ export class RoomView {
     this.#status.phase({ ...phaseOf(null), id: "closed", tone: "bad", word: "Ended" }, "The conversation is over on this page.");
     this.#ended.replaceChildren(el("h2", { tabindex: -1 }, "You are no longer in this room"), el("p", {}, text),
       el("div", { class: "row" },
-        el("button", { class: "primary", type: "button", test: "rejoin", click: this.onRejoin }, reason === "replaced" ? "Take it back here" : "Join again"),
-        el("button", { type: "button", test: "to-start", click: this.onLeave }, "Start page")));
+        el("button", { class: "primary", type: "button", test: "rejoin", click: this.#on.onRejoin }, reason === "replaced" ? "Take it back here" : "Join again"),
+        el("button", { type: "button", test: "to-start", click: this.#on.onLeave }, "Start page")));
     this.#ended.hidden = false;
     focusOn(/** @type {HTMLElement} */ (this.#ended.firstElementChild));
   }
@@ -204,6 +212,7 @@ export class RoomView {
   #changed(before, now) {
     if (now === "connected" && !this.#connectedOnce) {
       this.#connectedOnce = true;
+      this.element.dataset.chat = "true";
       this.#transcript.system("Connected. You can write.", "good");
       announce("Connected. You can write now.");
       this.#board?.milestone();

@@ -20,8 +20,7 @@ export class StatusBar {
       el("div", { class: "title" }, icon("crow", "mark"), this.heading),
       el("div", { class: "actions" }, log,
         el("button", { class: "quiet", type: "button", test: "leave", click: onLeave }, icon("leave"), el("span", {}, "Leave"))),
-      el("div", { class: "pills" }, this.#state, this.#path, this.#roundTrip, this.#verified),
-      this.#sentence);
+      el("div", { class: "standing" }, el("div", { class: "pills" }, this.#state, this.#path, this.#roundTrip, this.#verified), this.#sentence));
   }
 
   /**
