@@ -224,3 +224,120 @@ impl Sources {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(address: &str) -> Source {
+        address.parse::<IpAddr>().unwrap().into()
+    }
+
+    #[test]
+    fn a_source_is_an_address_or_what_a_subscriber_is_given() {
+        assert_eq!(
+            source("2001:db8:1:2::1"),
+            source("2001:db8:1:2:ffff:ffff:ffff:ffff")
+        );
+        assert_ne!(source("2001:db8:1:2::1"), source("2001:db8:1:3::1"));
+        assert_eq!(source("192.0.2.1"), source("::ffff:192.0.2.1"));
+        assert_ne!(source("192.0.2.1"), source("192.0.2.2"));
+        assert_ne!(source("::ffff:192.0.2.1"), source("::ffff:192.0.2.2"));
+    }
+
+    #[test]
+    fn an_address_is_not_shown() {
+        for address in ["192.0.2.1", "2001:db8::1"] {
+            let shown = format!("{:?}", source(address));
+            assert!(!shown.contains("192") && !shown.contains("db8"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_meter_lets_a_burst_through_then_the_rate() {
+        let rate = Rate {
+            burst: 3,
+            each: Duration::from_secs(1),
+        };
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
+        let mut count = |seconds| meter.count(start + Duration::from_secs(seconds), rate);
+        assert_eq!([(); 3].map(|()| count(0)), [Verdict::Within; 3]);
+        assert_eq!(count(0), Verdict::Beyond);
+        assert_eq!(
+            count(2),
+            Verdict::Within,
+            "two seconds later: one was repaid, one is free"
+        );
+        assert_eq!([(); 3].map(|()| count(2)), [Verdict::Beyond; 3]);
+        assert_eq!(count(2), Verdict::FarBeyond);
+        assert_eq!(
+            count(1_000),
+            Verdict::Within,
+            "time heals, but saves up no more than the burst"
+        );
+        assert_eq!(
+            [(); 3].map(|()| count(1_000)),
+            [Verdict::Within, Verdict::Within, Verdict::Beyond]
+        );
+    }
+
+    #[test]
+    fn connections_of_a_source_are_counted_and_forgotten() {
+        let mut connections = Connections::new(2);
+        let [one, two] = [source("192.0.2.1"), source("192.0.2.2")];
+        assert!(connections.open(one) && connections.open(one));
+        assert!(!connections.open(one));
+        assert!(connections.open(two), "another source");
+        connections.close(one);
+        assert!(connections.open(one));
+        for closed in [one, one, two, two] {
+            connections.close(closed);
+        }
+        assert!(connections.by_source.is_empty());
+    }
+
+    #[test]
+    fn failures_count_within_their_window() {
+        let quota = Quota {
+            count: 2,
+            window: Duration::from_secs(60),
+        };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut sources = Sources::new(quota);
+        let source = source("192.0.2.1");
+        assert!(sources.look_up_failed(source, at(0)), "a sweep has to come");
+        assert!(sources.may_look_up(source, at(1)));
+        assert!(
+            !sources.look_up_failed(source, at(59)),
+            "one sweep is enough"
+        );
+        assert!(!sources.may_look_up(source, at(59)));
+        assert!(
+            sources.may_look_up(source, at(60)),
+            "the window began with the first"
+        );
+        sources.room_opened(source);
+        assert!(!sources.sweep(at(60)));
+        assert_eq!(sources.len(), 1, "it still has a room");
+        sources.room_closed(source);
+        assert_eq!(sources.len(), 0);
+    }
+
+    #[test]
+    fn the_table_of_failures_is_bounded() {
+        let mut sources = Sources::new(Quota {
+            count: 2,
+            window: Duration::from_secs(60),
+        });
+        let now = Instant::now();
+        let maker = source("2001:db8::1");
+        sources.room_opened(maker);
+        for address in 0..u32::try_from(MOST_RECORDS).unwrap() + 1_000 {
+            sources.look_up_failed(IpAddr::from(Ipv4Addr::from(address)).into(), now);
+        }
+        assert_eq!(sources.len(), MOST_RECORDS);
+        assert_eq!(sources.rooms(maker), 1, "who has a room is not forgotten");
+    }
+}

@@ -147,3 +147,72 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use crate::hub::{
+        Event,
+        testing::{Scene, session},
+    };
+
+    #[test]
+    fn a_room_that_lost_both_its_peers_ends_when_the_last_seat_is_free() {
+        let mut scene = Scene::new();
+        let [(first, _), (second, _)] = scene.pair("kitchen");
+        scene.cut(first);
+        scene.pass(Duration::from_secs(10));
+        scene.cut(second);
+        scene.pass(Duration::from_secs(10));
+        assert_eq!(scene.hub.stats().rooms, 1);
+        assert_eq!(scene.hub.stats().pairings, 0, "the first seat is free");
+        scene.pass(Duration::from_secs(10));
+        assert!(scene.is_empty());
+        assert_eq!(scene.count(Event::RoomClosed), 1);
+    }
+
+    #[test]
+    fn a_connection_may_end_twice() {
+        let mut scene = Scene::new();
+        let [(first, _), (second, _)] = scene.pair("kitchen");
+        scene.cut(second);
+        scene.cut(second);
+        assert_eq!(scene.next(first)["type"], "peer-offline");
+        scene.hears_nothing(first);
+    }
+
+    #[test]
+    fn every_way_of_leaving_tells_the_other_once_and_leaves_nothing_behind() {
+        let reject = json!({"type": "reject", "session": session(1), "reason": "other"});
+        for (way, reason) in [
+            (json!({"type": "leave"}), "leave"),
+            (reject, "rejected"),
+            (json!("cut"), "lost"),
+        ] {
+            let mut scene = Scene::new();
+            let [(first, _), (second, _)] = scene.pair("kitchen");
+            if way == "cut" {
+                scene.cut(second);
+                assert_eq!(scene.next(first)["type"], "peer-offline");
+                scene.pass(Duration::from_secs(20));
+            } else if reason == "rejected" {
+                scene.say(first, way);
+            } else {
+                scene.say(second, way);
+            }
+            let left = scene.next(first);
+            assert_eq!(
+                (&left["type"], &left["reason"]),
+                (&json!("peer-left"), &json!(reason))
+            );
+            scene.hears_nothing(first);
+            scene.say(first, json!({"type": "leave"}));
+            assert_eq!(scene.hub.stats().rooms, 0);
+            scene.pass(Duration::from_secs(60));
+            assert!(scene.is_empty(), "after {reason}: {:?}", scene.hub.stats());
+        }
+    }
+}

@@ -1,25 +1,13 @@
 //! What clients ask for. Each request gives its one answer or a refusal; [`Hub::message`] sends it.
 
-use std::{borrow::Cow, time::Instant};
+use std::time::Instant;
 
 use crowfly_protocol::{
-    ClientMessage, ErrorCode, LeaveReason, Pairing, ParseError, RejectReason, RoomName,
-    ServerMessage, SessionId, Token,
+    ClientMessage, ErrorCode, LeaveReason, RejectReason, RoomName, ServerMessage, SessionId, Token,
 };
 use serde_json::value::RawValue;
 
-use super::{
-    ConnectionId, Event, Hub, Output,
-    room::{Place, Presence, Room, Seat, SeatKey, Side},
-    timers::Timer,
-};
-
-/// Why a request is refused.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) code: ErrorCode,
-    pub(super) message: Cow<'static, str>,
-}
+use super::{ConnectionId, Event, Hub, Output, refusal::Refusal, room::Presence};
 
 /// `None` for a relayed signal, the one thing that is not answered.
 type Answer = Result<Option<ServerMessage<'static>>, Refusal>;
@@ -203,246 +191,375 @@ impl Hub {
         let key = self.seat_of(from)?;
         let room = &self.rooms[key.room];
         let name = room.name.clone();
-        match room.seat(key.side.opposite()).map(|seat| seat.presence) {
-            Some(Presence::Online(_)) => return Err(Refusal::of(ErrorCode::RoomOccupied)),
-            Some(Presence::Lost { .. }) => {
-                self.vacate(now, key.opposite(), LeaveReason::Lost);
-            }
-            None => {}
+        let other = room.seat(key.side.opposite()).map(|seat| seat.presence);
+        if let Some(Presence::Online(_)) = other {
+            return Err(Refusal::of(ErrorCode::RoomOccupied));
         }
         self.vacate(now, key, LeaveReason::Leave);
+        if other.is_some() {
+            self.vacate(now, key.opposite(), LeaveReason::Lost);
+        }
         self.end_if_empty(key.room);
         Ok(ServerMessage::Destroyed { room: name })
     }
+}
 
-    fn resume(
-        &mut self,
-        now: Instant,
-        from: ConnectionId,
-        name: RoomName,
-        token: Token,
-        session: Option<SessionId>,
-    ) -> Result<ServerMessage<'static>, Refusal> {
-        self.must_sit_nowhere(from)?;
-        if let Some(key) = self.seat_by_token(&name, &token) {
-            return Ok(self.resume_seat(key, from, token));
-        }
-        if !self.names.contains_key(&name) {
-            self.may_look_up(now, from)?;
-            let key = self.open_room(from, name.clone())?;
-            let token = self.sit_down(from, key, None);
-            return Ok(ServerMessage::Resumed {
-                room: name,
-                token,
-                pairing: None,
-            });
-        }
-        let key = self.free_seat(now, from, &name)?;
-        let Some(session) = session else {
-            return Err(self.look_up_failed(now, from, ErrorCode::BadToken));
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::{Value, json};
+
+    use crate::hub::{
+        Config, Event,
+        testing::{Scene, session, signal},
+    };
+
+    fn join(room: &str, number: u8) -> Value {
+        json!({"type": "join", "room": room, "session": session(number)})
+    }
+
+    #[test]
+    fn a_room_is_named_by_its_maker_or_by_the_server() {
+        let mut scene = Scene::new();
+        let [named, drawn] = [scene.connect(), scene.connect()];
+        let created = scene.ask(
+            named,
+            json!({"type": "create", "id": 1, "room": " Küche\t7 "}),
+        );
+        assert_eq!(
+            (&created["type"], &created["id"], &created["room"]),
+            (&json!("created"), &json!(1), &json!("küche-7"))
+        );
+        let created = scene.ask(drawn, json!({"type": "create", "id": 2, "room": null}));
+        let name = created["room"].as_str().unwrap();
+        assert!(
+            crowfly_protocol::RoomName::parse(name).unwrap().is_drawn(),
+            "{name}"
+        );
+        assert_eq!(scene.count(Event::RoomOpened), 2);
+    }
+
+    #[test]
+    fn a_name_in_use_is_taken_in_every_spelling() {
+        let mut scene = Scene::new();
+        let [first, second] = [scene.connect(), scene.connect()];
+        scene.ask(first, json!({"type": "create", "room": "straße"}));
+        let code = scene.refused(second, json!({"type": "create", "room": "STRA\u{1e9e}E"}));
+        assert_eq!(code, "room-taken");
+        scene.ask(first, json!({"type": "leave"}));
+        let created = scene.ask(second, json!({"type": "create", "room": "straße"}));
+        assert_eq!(created["type"], "created", "free again");
+    }
+
+    #[test]
+    fn the_shape_of_a_drawn_name_cannot_be_chosen() {
+        let mut scene = Scene::new();
+        let guest = scene.connect();
+        let code = scene.refused(guest, json!({"type": "create", "room": "k7fq-9xqm-2p4t"}));
+        assert_eq!(code, "invalid-room-name");
+    }
+
+    #[test]
+    fn rooms_are_limited_by_source_and_in_all() {
+        let config = Config {
+            max_rooms: 3,
+            max_rooms_per_source: 2,
+            ..Config::default()
         };
-        let room = &self.rooms[key.room];
-        if room.was_used(&session) && !room.was_torn(&session) {
-            return Err(Refusal::of(ErrorCode::SessionReused));
-        }
-        let token = self.sit_down(from, key, Some(session));
-        let pairing = self.announce(key);
-        Ok(ServerMessage::Resumed {
-            room: name,
-            token,
-            pairing,
-        })
-    }
-
-    /// The seat is still there: its peer is the same as before, on another connection.
-    fn resume_seat(
-        &mut self,
-        key: SeatKey,
-        from: ConnectionId,
-        token: Token,
-    ) -> ServerMessage<'static> {
-        let peer = self.take_over(key, from);
-        let room = &self.rooms[key.room];
-        let (name, pairing) = (room.name.clone(), room.pairing(key.side));
-        // Told also when it had not heard of the loss: what it sent meanwhile may have gone to a dead connection.
-        self.tell(key.opposite(), &ServerMessage::PeerOnline { peer });
-        self.event(Event::PeerOnline);
-        ServerMessage::Resumed {
-            room: name,
-            token,
-            pairing,
-        }
-    }
-
-    /// A seat to take in a room of this name. Absent and full look the same to who may only have guessed the name.
-    fn free_seat(
-        &mut self,
-        now: Instant,
-        from: ConnectionId,
-        name: &RoomName,
-    ) -> Result<SeatKey, Refusal> {
-        self.may_look_up(now, from)?;
-        let code = match self.names.get(name) {
-            Some(&room) => match self.rooms[room].free_side() {
-                Some(side) => return Ok(SeatKey { room, side }),
-                None if name.is_drawn() => ErrorCode::RoomFull,
-                None => ErrorCode::RoomUnavailable,
-            },
-            None if name.is_drawn() => ErrorCode::RoomNotFound,
-            None => ErrorCode::RoomUnavailable,
+        let mut scene = Scene::with(config);
+        let mut from = |last: u8| {
+            let connection = scene.connect_from([192, 0, 2, last].into());
+            scene.next(connection);
+            let answer = scene.ask(connection, json!({"type": "create"}));
+            (connection, answer["code"].clone())
         };
-        Err(self.look_up_failed(now, from, code))
+        let (first, _) = from(1);
+        assert_eq!(from(1).1, Value::Null);
+        assert_eq!(from(1).1, "too-many-rooms", "the third of this source");
+        assert_eq!(from(2).1, Value::Null);
+        assert_eq!(from(2).1, "too-many-rooms", "the fourth in all");
+        scene.ask(first, json!({"type": "leave"}));
+        let again = scene.ask(first, json!({"type": "create"}));
+        assert_eq!(again["type"], "created", "a room that ended makes way");
     }
 
-    fn seat_by_token(&self, name: &RoomName, token: &Token) -> Option<SeatKey> {
-        let &room = self.names.get(name)?;
-        let side = self.rooms[room].side_of(token)?;
-        Some(SeatKey { room, side })
+    #[test]
+    fn joining_pairs_two_and_tells_both_who_the_other_is() {
+        let mut scene = Scene::new();
+        let waiting = scene.connect_from([192, 0, 2, 1].into());
+        let joining = scene.connect_from([192, 0, 2, 2].into());
+        let [waiting_id, joining_id] =
+            [waiting, joining].map(|connection| scene.next(connection)["peer"].clone());
+        let created = scene.ask(waiting, json!({"type": "create", "room": "kitchen"}));
+        let mut request = join("kitchen", 1);
+        request["id"] = json!(5);
+        let joined = scene.ask(joining, request);
+        assert_eq!(
+            joined,
+            json!({"type": "joined", "id": 5, "room": "kitchen", "token": joined["token"], "peer": waiting_id, "session": session(1)})
+        );
+        assert_ne!(joined["token"], created["token"]);
+        let told = scene.next(waiting);
+        assert_eq!(
+            told,
+            json!({"type": "peer-joined", "peer": joining_id, "session": session(1)})
+        );
+        assert_eq!(scene.count(Event::Paired), 1);
     }
 
-    fn open_room(&mut self, from: ConnectionId, name: RoomName) -> Result<SeatKey, Refusal> {
-        let source = self.connections[&from].source;
-        if self.rooms.len() >= self.config.max_rooms
-            || self.sources.rooms(source) >= self.config.max_rooms_per_source
-        {
-            return Err(Refusal::of(ErrorCode::TooManyRooms));
+    #[test]
+    fn join_and_offer_may_come_back_to_back() {
+        let mut scene = Scene::new();
+        let [waiting, joining] = [scene.connect(), scene.connect()];
+        scene.ask(waiting, json!({"type": "create", "room": "kitchen"}));
+        scene.say(joining, join("kitchen", 1));
+        scene.say(joining, signal(1));
+        assert_eq!(scene.next(joining)["type"], "joined");
+        scene.hears_nothing(joining);
+        let told =
+            [scene.next(waiting), scene.next(waiting)].map(|message| message["type"].clone());
+        assert_eq!(told, ["peer-joined", "signal"]);
+    }
+
+    #[test]
+    fn signals_behind_a_refused_join_are_refused() {
+        let mut scene = Scene::new();
+        let guest = scene.connect();
+        assert_eq!(scene.refused(guest, join("kitchen", 1)), "room-unavailable");
+        assert_eq!(scene.refused(guest, signal(1)), "not-in-room");
+    }
+
+    #[test]
+    fn absent_and_full_look_the_same_under_a_chosen_name() {
+        let mut scene = Scene::new();
+        scene.pair("kitchen");
+        let stranger = scene.connect();
+        let full = scene.ask(stranger, join("kitchen", 9));
+        let absent = scene.ask(stranger, join("cellar", 9));
+        assert_eq!(full["code"], "room-unavailable");
+        assert_eq!(full, absent);
+    }
+
+    #[test]
+    fn absent_and_full_are_told_apart_under_a_drawn_name() {
+        let mut scene = Scene::new();
+        let [first, second, third] = [scene.connect(), scene.connect(), scene.connect()];
+        let created = scene.ask(first, json!({"type": "create"}));
+        let name = created["room"].as_str().unwrap();
+        scene.ask(second, join(name, 1));
+        assert_eq!(scene.refused(third, join(name, 2)), "room-full");
+        assert_eq!(
+            scene.refused(third, join("0000-0000-0000", 2)),
+            "room-not-found"
+        );
+    }
+
+    #[test]
+    fn a_session_id_is_taken_once() {
+        let mut scene = Scene::new();
+        let [(_, _), (second, _)] = scene.pair("kitchen");
+        scene.ask(second, json!({"type": "leave"}));
+        assert_eq!(scene.refused(second, join("kitchen", 1)), "session-reused");
+        assert_eq!(scene.ask(second, join("kitchen", 2))["type"], "joined");
+    }
+
+    #[test]
+    fn guessing_stops_at_twenty_a_minute() {
+        let mut scene = Scene::new();
+        let mut codes = Vec::new();
+        for guess in 0..10_000 {
+            // A new connection for every guess, all from one IPv6 /64.
+            let guesser = scene.connect_from(format!("2001:db8::{guess:x}").parse().unwrap());
+            scene.next(guesser);
+            codes.push(scene.refused(guesser, join(&format!("room-{guess}"), 1)));
         }
-        let room = self.rooms.insert(Room::new(name.clone(), source));
-        self.names.insert(name, room);
-        self.sources.room_opened(source);
-        self.event(Event::RoomOpened);
-        Ok(SeatKey {
-            room,
-            side: Side::First,
-        })
+        let looked_up = codes
+            .iter()
+            .filter(|code| *code == "room-unavailable")
+            .count();
+        assert_eq!(looked_up, 20);
+        assert!(codes[20..].iter().all(|code| code == "rate-limited"));
+
+        let neighbour = scene.connect_from("2001:db8:0:1::1".parse().unwrap());
+        scene.next(neighbour);
+        assert_eq!(
+            scene.refused(neighbour, join("kitchen", 1)),
+            "room-unavailable",
+            "another /64"
+        );
+        scene.pass(Duration::from_secs(60));
+        let later = scene.connect_from("2001:db8::1".parse().unwrap());
+        scene.next(later);
+        assert_eq!(
+            scene.refused(later, join("kitchen", 1)),
+            "room-unavailable",
+            "a minute later"
+        );
+        scene.pass(Duration::from_secs(120));
+        assert!(scene.is_empty(), "sources are forgotten");
     }
 
-    /// Takes a free seat. `session` names the pairing with whoever has the other.
-    fn sit_down(&mut self, from: ConnectionId, key: SeatKey, session: Option<SessionId>) -> Token {
-        let token = Token::from_bytes(self.draw());
-        let peer = self.connections[&from].peer;
-        let seat = Seat {
-            peer,
-            token,
-            presence: Presence::Online(from),
-        };
-        self.rooms[key.room].fill(key.side, seat, session);
-        self.seat_connection(from, key, peer);
-        if session.is_some() {
-            self.pairings += 1;
-            self.event(Event::Paired);
-        }
-        token
-    }
-
-    /// Tells the one who waits who has joined, and gives the joiner's view of the pairing.
-    fn announce(&mut self, key: SeatKey) -> Option<Pairing> {
-        let room = &self.rooms[key.room];
-        let pairing = room.pairing(key.side);
-        if let Some(joined) = room.pairing(key.side.opposite()) {
-            self.tell(key.opposite(), &ServerMessage::PeerJoined(joined));
-        }
-        pairing
-    }
-
-    fn seat_of(&self, connection: ConnectionId) -> Result<SeatKey, Refusal> {
-        match self
-            .connections
-            .get(&connection)
-            .map(|connection| connection.place)
-        {
-            Some(Place::Seated(key)) => Ok(key),
-            _ => Err(Refusal::of(ErrorCode::NotInRoom)),
-        }
-    }
-
-    fn must_sit_nowhere(&self, connection: ConnectionId) -> Result<(), Refusal> {
-        match self.seat_of(connection) {
-            Ok(_) => Err(Refusal::of(ErrorCode::AlreadyInRoom)),
-            Err(_) => Ok(()),
-        }
-    }
-
-    fn may_look_up(&self, now: Instant, from: ConnectionId) -> Result<(), Refusal> {
-        if self
-            .sources
-            .may_look_up(self.connections[&from].source, now)
-        {
-            Ok(())
-        } else {
-            Err(Refusal::TOO_MANY_LOOK_UPS)
-        }
-    }
-
-    fn look_up_failed(&mut self, now: Instant, from: ConnectionId, code: ErrorCode) -> Refusal {
-        if self
-            .sources
-            .look_up_failed(self.connections[&from].source, now)
-        {
-            self.timers
-                .arm(now + self.config.failed_look_ups.window, Timer::Sweep);
-        }
-        Refusal::of(code)
-    }
-
-    fn draw_name(&mut self) -> RoomName {
-        loop {
-            let name = RoomName::drawn(u64::from_le_bytes(self.draw()));
-            if !self.names.contains_key(&name) {
-                return name;
+    #[test]
+    fn every_way_to_ask_for_a_name_counts_as_a_look_up() {
+        for request in [
+            json!({"type": "create", "room": "kitchen"}),
+            join("kitchen", 9),
+            json!({"type": "resume", "room": "kitchen", "token": session(9)}),
+            json!({"type": "resume", "room": "kitchen", "token": session(9), "session": session(9)}),
+        ] {
+            let mut scene = Scene::new();
+            let [_, (second, joined)] = scene.pair("kitchen");
+            let guesser = scene.connect();
+            for _ in 0..20 {
+                assert_ne!(scene.refused(guesser, request.clone()), "rate-limited");
             }
+            assert_eq!(scene.refused(guesser, request.clone()), "rate-limited");
+            let answer = scene.ask(guesser, json!({"type": "create"}));
+            assert_eq!(answer["type"], "created", "a drawn name looks nothing up");
+            scene.ask(guesser, json!({"type": "leave"}));
+            scene.cut(second);
+            let answer = scene.ask(
+                guesser,
+                json!({"type": "resume", "room": "kitchen", "token": joined["token"]}),
+            );
+            assert_eq!(
+                answer["type"], "resumed",
+                "who proves a seat guesses nothing"
+            );
         }
     }
-}
 
-impl Refusal {
-    pub(super) const TOO_MANY_MESSAGES: Self = Self {
-        code: ErrorCode::RateLimited,
-        message: Cow::Borrowed("this connection sends too many messages"),
-    };
-
-    const TOO_MANY_LOOK_UPS: Self = Self {
-        code: ErrorCode::RateLimited,
-        message: Cow::Borrowed("too many rooms were asked for in vain; wait a minute"),
-    };
-
-    const DRAWN_SHAPE: Self = Self {
-        code: ErrorCode::InvalidRoomName,
-        message: Cow::Borrowed("names of this shape are drawn by the server, not chosen"),
-    };
-
-    pub(super) fn of(code: ErrorCode) -> Self {
-        Self {
-            code,
-            message: Cow::Borrowed(describe(code)),
+    #[test]
+    fn a_signal_goes_to_the_other_seat_byte_for_byte() {
+        let mut scene = Scene::new();
+        let [(first, created), (second, joined)] = scene.pair("kitchen");
+        let [(third, _), (fourth, _)] = scene.pair("cellar");
+        let waiting = joined["peer"].clone();
+        let text = format!(
+            r#"{{"payload": [1.50, "\u00e9" ] ,"from":"forged","session":"{}","type":"signal"}}"#,
+            session(1)
+        );
+        scene.say_text(first, &text);
+        let relayed = scene.next(second);
+        assert_eq!(relayed["from"], waiting, "stamped by the server");
+        assert_eq!(relayed["payload"].to_string(), r#"[1.5,"é"]"#);
+        for connection in [first, third, fourth] {
+            scene.hears_nothing(connection);
         }
+        assert!(created["token"].is_string());
     }
-}
 
-impl From<ParseError> for Refusal {
-    fn from(ParseError { code, message, .. }: ParseError) -> Self {
-        Self { code, message }
+    #[test]
+    fn a_signal_that_cannot_be_relayed_is_answered() {
+        let mut scene = Scene::new();
+        let alone = scene.connect();
+        assert_eq!(scene.refused(alone, signal(1)), "not-in-room");
+        scene.ask(alone, json!({"type": "create"}));
+        assert_eq!(scene.refused(alone, signal(1)), "no-peer");
+        let [(first, _), (second, _)] = scene.pair("kitchen");
+        assert_eq!(scene.refused(first, signal(2)), "stale-session");
+        scene.cut(second);
+        scene.next(first);
+        assert_eq!(scene.refused(first, signal(1)), "peer-offline");
     }
-}
 
-/// What people are told; `docs/protocol.md` has the code's meaning.
-fn describe(code: ErrorCode) -> &'static str {
-    match code {
-        ErrorCode::BinaryMessage => "only text messages are spoken here",
-        ErrorCode::UnknownType => "this version has no such type",
-        ErrorCode::RoomTaken => "a room of this name exists already",
-        ErrorCode::RoomFull => "both seats of this room are taken",
-        ErrorCode::RoomNotFound => "there is no such room",
-        ErrorCode::RoomUnavailable => "there is no such room, or it is full",
-        ErrorCode::AlreadyInRoom => "this connection sits in a room already; leave it first",
-        ErrorCode::NotInRoom => "this connection sits in no room",
-        ErrorCode::NoPeer => "nobody sits opposite",
-        ErrorCode::PeerOffline => "the other peer's connection is lost; send again when it is back",
-        ErrorCode::StaleSession => "this session is not the current pairing",
-        ErrorCode::SessionReused => "this session id was used before in this room",
-        ErrorCode::BadToken => "no seat of this room belongs to this token",
-        ErrorCode::RoomOccupied => "somebody else is in the room",
-        ErrorCode::TooManyRooms => "there are as many rooms as there may be",
-        _ => "refused",
+    #[test]
+    fn who_stays_keeps_the_room_and_may_be_joined_again() {
+        let mut scene = Scene::new();
+        let [(first, created), (second, joined)] = scene.pair("kitchen");
+        let left = scene.ask(first, json!({"type": "leave", "id": 3}));
+        assert_eq!(
+            left,
+            json!({"type": "left", "id": 3, "room": "kitchen", "reason": "leave"})
+        );
+        let told = scene.next(second);
+        assert_eq!(
+            told,
+            json!({"type": "peer-left", "peer": joined["peer"], "session": session(1), "reason": "leave"})
+        );
+        assert_eq!(
+            scene.refused(first, json!({"type": "leave"})),
+            "not-in-room"
+        );
+        let third = scene.connect();
+        assert_eq!(scene.ask(third, join("kitchen", 2))["type"], "joined");
+        assert_eq!(scene.next(second)["session"], session(2));
+        scene.ask(second, json!({"type": "leave"}));
+        assert_eq!(scene.next(third)["type"], "peer-left");
+        scene.ask(third, json!({"type": "leave"}));
+        assert_eq!(scene.hub.stats().rooms, 0, "its last seat is free");
+        assert_eq!(scene.count(Event::RoomClosed), 1);
+        assert!(created["token"].is_string());
+    }
+
+    #[test]
+    fn rejecting_frees_the_others_seat() {
+        let mut scene = Scene::new();
+        let [(first, _), (second, joined)] = scene.pair("kitchen");
+        let reject = |number| json!({"type": "reject", "id": 4, "session": session(number), "reason": "busy"});
+        assert_eq!(scene.refused(first, reject(2)), "stale-session");
+        let answer = scene.ask(second, reject(1));
+        assert_eq!(
+            answer,
+            json!({"type": "peer-left", "id": 4, "peer": joined["peer"], "session": session(1), "reason": "rejected"})
+        );
+        let told = scene.next(first);
+        assert_eq!(
+            told,
+            json!({"type": "left", "room": "kitchen", "reason": "rejected", "detail": "busy"})
+        );
+        assert_eq!(scene.refused(second, reject(1)), "no-peer");
+        assert_eq!(scene.refused(first, reject(1)), "not-in-room");
+        assert_eq!(
+            scene.ask(first, join("kitchen", 2))["type"],
+            "joined",
+            "it may try again"
+        );
+    }
+
+    #[test]
+    fn a_lost_peer_can_be_rejected() {
+        let mut scene = Scene::new();
+        let [(first, _), (second, joined)] = scene.pair("kitchen");
+        scene.cut(second);
+        scene.next(first);
+        let reject = json!({"type": "reject", "session": session(1), "reason": "no-offer"});
+        assert_eq!(scene.ask(first, reject)["reason"], "rejected");
+        let back = scene.connect();
+        let resume = json!({"type": "resume", "room": "kitchen", "token": joined["token"], "session": session(1)});
+        assert_eq!(
+            scene.refused(back, resume),
+            "session-reused",
+            "a rejected pairing is over"
+        );
+        scene.pass(Duration::from_secs(60));
+        scene.hears_nothing(first);
+    }
+
+    #[test]
+    fn only_a_member_destroys_a_room_and_only_alone() {
+        let mut scene = Scene::new();
+        let destroy = json!({"type": "destroy", "id": 4});
+        let [(first, _), (second, _)] = scene.pair("kitchen");
+        let stranger = scene.connect();
+        assert_eq!(scene.refused(stranger, destroy.clone()), "not-in-room");
+        assert_eq!(scene.refused(first, destroy.clone()), "room-occupied");
+        scene.cut(second);
+        scene.next(first);
+        let answer = scene.ask(first, destroy);
+        assert_eq!(
+            answer,
+            json!({"type": "destroyed", "id": 4, "room": "kitchen"})
+        );
+        assert_eq!(
+            scene.hub.stats().rooms,
+            0,
+            "a seat kept for a lost peer does not count"
+        );
+        assert_eq!(
+            scene.refused(first, json!({"type": "leave"})),
+            "not-in-room"
+        );
     }
 }

@@ -152,10 +152,7 @@ impl Room {
 
     /// Frees a seat, which ends the pairing; `torn` says that its peers may still be in it.
     pub(super) fn free(&mut self, side: Side, torn: bool) -> Option<Seat> {
-        let session = self.session.take();
-        if session.is_some() {
-            self.torn = session.filter(|_| torn);
-        }
+        self.torn = self.session.take().filter(|_| torn);
         self.seats[side as usize].take()
     }
 
@@ -189,5 +186,25 @@ impl UsedSessions {
 
     fn contains(&self, session: &SessionId) -> bool {
         self.0.contains(session)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_remembers_so_many_sessions_and_no_more() {
+        let mut used = UsedSessions::default();
+        let session = |number: usize| SessionId::from_bytes([u8::try_from(number).unwrap(); 16]);
+        for number in 0..UsedSessions::MOST {
+            used.insert(session(number));
+            used.insert(session(number));
+        }
+        assert!((0..UsedSessions::MOST).all(|number| used.contains(&session(number))));
+        used.insert(session(UsedSessions::MOST));
+        assert!(!used.contains(&session(0)), "the oldest makes way");
+        assert!(used.contains(&session(1)));
+        assert_eq!(used.0.len(), UsedSessions::MOST);
     }
 }

@@ -45,3 +45,29 @@ impl Timers {
         self.0.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn timers_fire_in_order_once_and_not_before_their_time() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let timer = |number| Timer::Join(ConnectionId(number));
+        let mut timers = Timers::default();
+        for (seconds, number) in [(3, 1), (1, 2), (2, 3), (1, 4)] {
+            timers.arm(at(seconds), timer(number));
+        }
+        timers.disarm(at(2), timer(3));
+        assert_eq!(timers.next(), Some(at(1)));
+        assert_eq!(timers.pop_due(at(0)), None);
+        assert_eq!(timers.pop_due(at(2)), Some(timer(2)));
+        assert_eq!(timers.pop_due(at(2)), Some(timer(4)));
+        assert_eq!(timers.pop_due(at(2)), None);
+        timers.disarm(at(1), timer(2));
+        assert_eq!((timers.len(), timers.next()), (1, Some(at(3))));
+    }
+}
