@@ -1,0 +1,323 @@
+//! Accepting connections, and stopping.
+
+use std::future::pending;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use crate::admission::Admission;
+use crate::config::Config;
+use crate::http::{Peer, Site};
+use crate::hub::Hub;
+use crate::limits::Source;
+use crate::metrics::Metrics;
+use crate::signaling::Signaling;
+use crate::websocket::{Handler, Sockets};
+
+/// Connections the kernel holds until they are accepted.
+const BACKLOG: i32 = 4096;
+/// How long accepting rests when descriptors or memory have run out.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+/// A request head, in bytes. Browsers send about one thousand.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// A server whose sockets are open and which is not yet accepting.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    stun: Option<UdpSocket>,
+    site: Arc<Site>,
+    signaling: Option<Arc<Signaling>>,
+}
+
+/// A socket could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// HTTP and WebSocket.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// STUN.
+    #[error("cannot open UDP {address} for STUN")]
+    Relay {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The system gave no random numbers.
+    #[error("cannot draw a secret from the operating system")]
+    Random {
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// How far the server has come, as its connections see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Running,
+    /// Every connection is asked to end.
+    Draining,
+    /// Every connection ends.
+    Ended,
+}
+
+impl Server {
+    /// Opens the sockets. From here on clients can connect, though nobody answers before [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`], mostly because the port is taken.
+    pub async fn bind(config: Config) -> Result<Self, BindError> {
+        let seed = match config.seed {
+            Some(seed) => seed,
+            None => random_seed()?,
+        };
+        let metrics = Metrics::new();
+        let stun = open_stun(&config).await?;
+        let stun_port = stun
+            .as_ref()
+            .and_then(|socket| socket.local_addr().ok())
+            .map(|address| address.port());
+        let hub = Hub::new(config.hub.clone(), seed);
+        let (ice_servers, public_host) = (config.ice_servers.clone(), config.public_host.clone());
+        let signaling = Signaling::new(
+            hub,
+            ice_servers,
+            stun_port,
+            public_host,
+            Arc::clone(&metrics),
+        );
+        let server = Self::assemble(
+            config,
+            Arc::clone(&signaling) as Arc<dyn Handler>,
+            metrics,
+            stun,
+        )?;
+        Ok(Self {
+            signaling: Some(signaling),
+            ..server
+        })
+    }
+
+    /// Opens the HTTP socket alone and gives every WebSocket to `handler`: the same connection code without the hub, for testing it
+    /// against suites that want an echo.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind).
+    pub fn bind_with(config: Config, handler: Arc<dyn Handler>) -> Result<Self, BindError> {
+        Self::assemble(config, handler, Metrics::new(), None)
+    }
+
+    /// Where HTTP and WebSocket are served, the port being the real one.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener
+            .local_addr()
+            .unwrap_or(self.site.config.listen)
+    }
+
+    /// Where STUN is served, if it is.
+    pub fn stun_addr(&self) -> Option<SocketAddr> {
+        self.stun.as_ref()?.local_addr().ok()
+    }
+
+    /// Serves until `shutdown` resolves, then ends gracefully: closes every WebSocket with 1001 `shutting-down`, finishes answers
+    /// under way, and drops what is left after [`HttpLimits::drain`](crate::HttpLimits::drain).
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let Self {
+            listener,
+            stun,
+            site,
+            signaling,
+        } = self;
+        let (stage, _) = watch::channel(Stage::Running);
+        {
+            let keep_alive = site.sockets.keep_alive();
+            let keep_time = async {
+                match &signaling {
+                    Some(signaling) => signaling.keep_time().await,
+                    None => pending().await,
+                }
+            };
+            let mut background =
+                pin!(async { tokio::join!(keep_alive, keep_time, answer_stun(stun, &site)) });
+            tokio::select! {
+                _ = &mut background => {}
+                () = accept(&listener, &site, &stage) => {}
+                () = shutdown => {}
+            }
+            drop(listener);
+            stage.send_replace(Stage::Draining);
+            if let Some(signaling) = &signaling {
+                signaling.shut_down();
+            }
+            tokio::select! {
+                _ = &mut background => {}
+                _ = timeout(site.config.http.drain, site.admission.none_left()) => {}
+            }
+        }
+        stage.send_replace(Stage::Ended);
+        site.sockets.end_all();
+        site.admission.none_left().await;
+    }
+
+    fn assemble(
+        config: Config,
+        handler: Arc<dyn Handler>,
+        metrics: Arc<Metrics>,
+        stun: Option<UdpSocket>,
+    ) -> Result<Self, BindError> {
+        let address = config.listen;
+        let listener = listen(address).map_err(|source| BindError::Listen { address, source })?;
+        let sockets = Sockets::new(handler, config.sockets.clone(), Arc::clone(&metrics));
+        let admission = Admission::new(&config.http);
+        let site = Arc::new(Site {
+            config,
+            admission,
+            metrics,
+            sockets,
+        });
+        Ok(Self {
+            listener,
+            stun,
+            site,
+            signaling: None,
+        })
+    }
+}
+
+/// Accepts for ever. Running out of descriptors stops nothing: it rests, serves whom it has, and goes on.
+async fn accept(listener: &TcpListener, site: &Arc<Site>, stage: &watch::Sender<Stage>) {
+    let mut resting = false;
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => {
+                resting = false;
+                if let Some(peer) = admit(site, &stream, address) {
+                    tokio::spawn(serve(Arc::clone(site), stream, peer, stage.subscribe()));
+                }
+            }
+            // The client is gone already (accept(2)); the next one may be there.
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut resting, true) {
+                    tracing::warn!(%error, "cannot accept connections for now");
+                }
+                sleep(OUT_OF_DESCRIPTORS).await;
+            }
+        }
+    }
+}
+
+fn admit(site: &Site, stream: &TcpStream, address: SocketAddr) -> Option<Peer> {
+    let proxy = site
+        .config
+        .trusted_proxies
+        .iter()
+        .any(|network| network.contains(&address.ip().to_canonical()));
+    let source = (!proxy).then(|| Source::from(address.ip()));
+    let (permit, refusal) = site.admission.connect(source)?;
+    // Messages are small and somebody waits for them: Nagle's algorithm would hold them back.
+    let _ = stream.set_nodelay(true);
+    let on_loopback = stream
+        .local_addr()
+        .is_ok_and(|local| local.ip().to_canonical().is_loopback());
+    Some(Peer {
+        address,
+        on_loopback,
+        refusal,
+        permit: Arc::new(permit),
+    })
+}
+
+/// Speaks HTTP until the connection ends or becomes a WebSocket, which then has a task of its own.
+async fn serve(site: Arc<Site>, stream: TcpStream, peer: Peer, mut stage: watch::Receiver<Stage>) {
+    let limits = &site.config.http;
+    let service = service_fn(|request| std::future::ready(site.answer(&peer, request)));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(MAX_HEAD);
+    let mut connection = pin!(
+        http.serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+    );
+    // Errors are the client's: a head that did not come or does not parse was answered by hyper as far as it can be.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = sleep(limits.max_lifetime) => return,
+        _ = stage.wait_for(|stage| *stage != Stage::Running) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ = connection => {}
+        _ = stage.wait_for(|stage| *stage == Stage::Ended) => {}
+    }
+}
+
+async fn answer_stun(socket: Option<UdpSocket>, site: &Site) {
+    let Some(socket) = socket else {
+        return pending().await;
+    };
+    let server = crowfly_relay::StunServer::new(site.config.stun_rate);
+    crowfly_relay::serve(socket, server, |event| match event {
+        crowfly_relay::Event::Answered => drop(site.metrics.stun.inc()),
+        crowfly_relay::Event::Ignored => drop(site.metrics.stun_ignored.inc()),
+    })
+    .await;
+}
+
+async fn open_stun(config: &Config) -> Result<Option<UdpSocket>, BindError> {
+    let Some(address) = config.relay_listen else {
+        return Ok(None);
+    };
+    UdpSocket::bind(address)
+        .await
+        .map(Some)
+        .map_err(|source| BindError::Relay { address, source })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn random_seed() -> Result<[u8; 32], BindError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| BindError::Random {
+        source: error.into(),
+    })?;
+    Ok(seed)
+}
+
+/// Errors of accept(2) that say something about the connection that was to be accepted, not about the listener.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted, PermissionDenied,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted | PermissionDenied
+    )
+}

@@ -1,0 +1,196 @@
+//! Drives the hub: hands it what the WebSockets receive, and carries out what it decides.
+//!
+//! The hub is behind one lock, held for the microseconds of a decision and never across an await or a call to the kernel: what is
+//! to be sent is queued under the lock, so its order is the hub's, and written after it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+use crate::config::IceServers;
+use crate::hub::{ConnectionId, Event, Hub, Input, Output};
+use crate::limits::Source;
+use crate::metrics::Metrics;
+use crate::redact::Redacted;
+use crate::websocket::{Arrival, Burst, Handler, Socket};
+
+/// The hub, its clients and its clock.
+#[derive(Debug)]
+pub(crate) struct Signaling {
+    rooms: Mutex<Rooms>,
+    /// When the hub wants to be called next.
+    deadline: watch::Sender<Option<Instant>>,
+    ice_servers: IceServers,
+    /// The port of the STUN server, where there is one.
+    stun_port: Option<u16>,
+    public_host: Option<String>,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug)]
+struct Rooms {
+    hub: Hub,
+    sockets: HashMap<ConnectionId, Arc<Socket>>,
+}
+
+impl Signaling {
+    pub(crate) fn new(
+        hub: Hub,
+        ice_servers: IceServers,
+        stun_port: Option<u16>,
+        public_host: Option<String>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let rooms = Mutex::new(Rooms {
+            hub,
+            sockets: HashMap::new(),
+        });
+        let (deadline, _) = watch::channel(None);
+        Arc::new(Self {
+            rooms,
+            deadline,
+            ice_servers,
+            stun_port,
+            public_host,
+            metrics,
+        })
+    }
+
+    /// Wakes the hub when it asked for it; runs for ever.
+    pub(crate) async fn keep_time(&self) {
+        let mut deadline = self.deadline.subscribe();
+        loop {
+            let next = *deadline.borrow_and_update();
+            let due = async {
+                match next {
+                    Some(next) => tokio::time::sleep_until(next.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => self.input(Input::Timeout),
+                changed = deadline.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    /// Closes every client with `shutting-down` and lets nobody in any more.
+    pub(crate) fn shut_down(&self) {
+        self.input(Input::Shutdown);
+    }
+
+    fn input(&self, input: Input<'_>) {
+        let mut burst = Burst::default();
+        self.decide(input, &mut burst, |_| {});
+        burst.flush();
+    }
+
+    /// One turn of the hub. `prepare` runs under the same lock before it.
+    fn decide(&self, input: Input<'_>, burst: &mut Burst, prepare: impl FnOnce(&mut Rooms)) {
+        let mut guard = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let rooms = &mut *guard;
+        prepare(rooms);
+        rooms.hub.handle_input(Instant::now(), input);
+        let next = loop {
+            match rooms.hub.poll_output() {
+                Output::Transmit { connection, text } => {
+                    if let Some(socket) = rooms.sockets.get(&connection) {
+                        burst.text(socket, text);
+                    }
+                }
+                Output::Close { connection, reason } => {
+                    if let Some(socket) = rooms.sockets.remove(&connection) {
+                        burst.close(&socket, reason.close_code(), reason.as_str());
+                    }
+                }
+                Output::Event(event) => self.count(event),
+                Output::Timeout(next) => break next,
+            }
+        };
+        // The timer task looks again only when the deadline moved forward in time; waking too early is harmless.
+        self.deadline.send_if_modified(|deadline| {
+            let earlier = match (*deadline, next) {
+                (Some(armed), Some(next)) => next < armed,
+                (None, Some(_)) => true,
+                (_, None) => false,
+            };
+            if earlier || deadline.is_some_and(|armed| armed <= Instant::now()) {
+                *deadline = next;
+                return true;
+            }
+            false
+        });
+    }
+
+    fn count(&self, event: Event) {
+        match event {
+            Event::RoomOpened => drop(self.metrics.rooms.inc()),
+            Event::RoomClosed => drop(self.metrics.rooms.dec()),
+            Event::Paired => drop(self.metrics.pairings.inc()),
+            Event::SignalRelayed { .. } => drop(self.metrics.relayed.inc()),
+            Event::Refused { connection, code } => {
+                self.metrics.refused(code.as_str());
+                tracing::debug!(
+                    connection = connection.0,
+                    code = code.as_str(),
+                    "request refused"
+                );
+            }
+            Event::Departed(reason) => tracing::debug!(?reason, "peer left its seat"),
+            _ => tracing::trace!(?event, "hub"),
+        }
+    }
+
+    fn ice_servers(&self, host: &str) -> Box<RawValue> {
+        let json = match (&self.ice_servers, self.stun_port) {
+            (IceServers::Fixed(json), _) => json.clone(),
+            (IceServers::Own, None) => "[]".to_owned(),
+            (IceServers::Own, Some(port)) => {
+                let host = self.public_host.as_deref().unwrap_or(host);
+                // Hosts are parsed strictly at the edge: nothing in them needs escaping.
+                format!(r#"[{{"urls":["stun:{host}:{port}"]}}]"#)
+            }
+        };
+        RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    }
+}
+
+impl Handler for Signaling {
+    fn opened(&self, socket: &Arc<Socket>, arrival: &Arrival, burst: &mut Burst) {
+        let connection = ConnectionId(socket.id());
+        tracing::debug!(connection = connection.0, address = %Redacted(arrival.address.ip()), "connected");
+        let ice_servers = self.ice_servers(&arrival.host);
+        let source = Source::from(arrival.address.ip());
+        let input = Input::Connected {
+            connection,
+            source,
+            ice_servers: &ice_servers,
+        };
+        self.decide(input, burst, |rooms| {
+            drop(rooms.sockets.insert(connection, Arc::clone(socket)))
+        });
+    }
+
+    fn text(&self, socket: &Arc<Socket>, text: &str, burst: &mut Burst) {
+        let connection = ConnectionId(socket.id());
+        self.decide(Input::Message { connection, text }, burst, |_| {});
+    }
+
+    fn binary(&self, socket: &Arc<Socket>, _bytes: &[u8], burst: &mut Burst) {
+        let connection = ConnectionId(socket.id());
+        self.decide(Input::Binary { connection }, burst, |_| {});
+    }
+
+    fn closed(&self, socket: &Arc<Socket>) {
+        let connection = ConnectionId(socket.id());
+        tracing::debug!(connection = connection.0, "disconnected");
+        let mut burst = Burst::default();
+        self.decide(Input::Disconnected { connection }, &mut burst, |rooms| {
+            drop(rooms.sockets.remove(&connection))
+        });
+        burst.flush();
+    }
+}
