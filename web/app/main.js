@@ -22,16 +22,17 @@ let here = null;
 let attempt = null;
 
 addEventListener("hashchange", () => route());
-addEventListener("pagehide", () => void here?.room.leave());
-// Back from the browser's page cache: the room was left on the way in.
-addEventListener("pageshow", (event) => { if (event.persisted) route(); });
+// The other side learns of it at once. A seat alone is kept for a while by the server, so that a reload finds the room as it was.
+addEventListener("pagehide", () => { if (here?.room.peer) void here.room.leave(); });
+// Back from the browser's page cache, where no connection survives: begin again.
+addEventListener("pageshow", (event) => { if (event.persisted) void rejoin(); });
 route();
 
 /** Shows what the address asks for. */
 function route() {
   const target = location.hash.slice(1);
   if (here && target && nameIn(location.href) === here.room.name && !here.room.closed) return;
-  close();
+  void close();
   if (target) void join(location.href);
   else showStart();
 }
@@ -77,7 +78,8 @@ async function join(target, { fromStart = false } = {}) {
     const { name, server } = parseRoom(target);
     if (server && new URL(server).origin !== location.origin) throw Object.assign(new Error(), { code: "other-server" });
     if (!fromStart) showJoining(name);
-    enter(await takeSeat(name, steps, signal), { steps });
+    // A tab that held a seat here before takes it back.
+    enter(await joinRoom(name, { steps, signal, token: seatToken(name) ?? undefined }), { steps });
     return null;
   } catch (error) {
     if (signal.aborted) return null;
@@ -88,36 +90,15 @@ async function join(target, { fromStart = false } = {}) {
 }
 
 /**
- * Joins; a tab that held a seat here before takes it back. If the room ended meanwhile, as it does when its only guest reloads the
- * page, the tab makes it anew, so that the link it has given away stays good.
- * @param {string} name
- * @param {boolean} steps
- * @param {AbortSignal} signal
- */
-async function takeSeat(name, steps, signal) {
-  const token = seatToken(name);
-  if (!token) return joinRoom(name, { steps, signal });
-  try {
-    return await joinRoom(name, { steps, signal, token });
-  } catch (error) {
-    if (!["room-not-found", "room-unavailable", "bad-token"].includes(problemOf(error).code)) throw error;
-  }
-  try {
-    return await createRoom({ name, steps, signal });
-  } catch (error) {
-    if (problemOf(error).code !== "room-taken") throw error;
-    return joinRoom(name, { steps, signal });
-  }
-}
-
-/**
  * @param {Room} room
  * @param {{ steps: boolean }} options
  */
 function enter(room, { steps }) {
   attempt = null;
-  close();
+  void close();
   keepSeat(room);
+  // A server that has forgotten the room issues a new token.
+  room.addEventListener("signaling", () => keepSeat(room));
   const { hash } = new URL(room.link);
   // Back leads to the start page; a reload leads into the room again.
   if (location.hash !== hash) history.pushState(null, "", hash);
@@ -130,14 +111,14 @@ function enter(room, { steps }) {
 /** The Leave button. */
 function leave() {
   if (here) forgetSeat(here.room.name);
-  close();
+  void close();
   history.pushState(null, "", location.pathname);
   showStart({ focus: true });
 }
 
 /** Into the same room again: the address still names it. */
-function rejoin() {
-  close();
+async function rejoin() {
+  await close();
   route();
 }
 
@@ -145,16 +126,16 @@ function rejoin() {
 function goAutomatic() {
   chooseSteps(false);
   history.replaceState(null, "", location.pathname + location.hash);
-  rejoin();
+  void rejoin();
 }
 
-/** Every way out of a room. */
-function close() {
+/** Every way out of a room. Resolves when it is left. */
+async function close() {
   attempt?.abort();
   const leaving = here;
   here = null;
   leaving?.view.close();
-  void leaving?.room.leave();
+  await leaving?.room.leave();
 }
 
 function newAttempt() {

@@ -77,6 +77,7 @@ export class RoomView {
     room.addEventListener("error", ({ error }) => this.#trouble(error), { signal });
     room.addEventListener("close", ({ reason }) => this.#end(reason), { signal });
     document.addEventListener("visibilitychange", () => this.#looked(), { signal });
+    if (room.closed) return this.#end("");
     if (room.peer) this.#meet(room.peer);
     else this.#wait(false);
     this.#refresh();

@@ -88,7 +88,7 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
     return room.#enter(async () => {
       await room.#connect();
       // The offer leaves right behind the join: one trip to the server, not two.
-      const joined = room.#signaling.request("join", { room: name, session, token: options.token });
+      const joined = room.#takeSeat(name, session, options.token);
       if (options.steps) room.#signal(session, { kind: "steps" });
       pairing.useServers(room.#servers);
       pairing.setOnline(true);
@@ -146,6 +146,20 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
     const welcome = await this.#signaling.connect(this.#options.signal);
     this.#welcomed(welcome);
     this.#state = "online";
+  }
+
+  /**
+   * A room ends with its last seat, as when the only one there reloads the page. A token of it makes it anew, and its link stays good.
+   * @param {string} name @param {string} session @param {string} [token]
+   */
+  async #takeSeat(name, session, token) {
+    try {
+      return await this.#signaling.request("join", { room: name, session, token });
+    } catch (refused) {
+      const { code } = /** @type {CrowflyError} */ (refused);
+      if (!token || (code !== "room-not-found" && code !== "room-unavailable")) throw refused;
+      return this.#signaling.request("resume", { room: name, token });
+    }
   }
 
   /** @param {Message} welcome */

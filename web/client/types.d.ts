@@ -25,7 +25,8 @@ export interface RoomOptions {
   label?: string;
   /** Ends the attempt, and later leaves the room. */
   signal?: AbortSignal;
-  /** `joinRoom` only: `room.token` of an earlier visit, to take one's own seat back after a crash. */
+  /** `joinRoom` only: `room.token` of an earlier visit, to take one's own seat back after a crash or a reload. Nobody may be opposite
+   *  then, as after `createRoom`; a room that has ended meanwhile is made anew under its name. */
   token?: string;
 }
 
