@@ -8,9 +8,11 @@
 import { CandidateBuffer, END_OF_CANDIDATES } from "./candidates.js";
 import { CrowflyError, asCrowflyError } from "./errors.js";
 import { Renegotiation } from "./renegotiation.js";
+import { configurationFor } from "./spare.js";
 import { StepList } from "./steps.js";
 
 /** @import { Description, Payload } from "./payload.js" */
+/** @import { Spare } from "./spare.js" */
 /** @import { StateBoard } from "./states.js" */
 /** @import { Need } from "./steps.js" */
 /** @import { Trace } from "./trace.js" */
@@ -22,7 +24,7 @@ import { StepList } from "./steps.js";
  * @property {boolean} automatic
  * @property {string} label of the main channel
  * @property {string} protocol of the main channel
- * @property {RTCConfiguration} configuration
+ * @property {Spare} spare
  * @property {Trace} trace
  * @property {StateBoard} board
  * @property {(payload: Record<string, unknown>) => void} signal hands a payload to the other side
@@ -39,14 +41,13 @@ export class Negotiation {
   /** @type {RTCPeerConnection | null} */ #connection = null;
   #listeners = new AbortController();
   #closed = false;
-  /** Whether a step that awaits the browser is under way: those go one after the other. */
-  #busy = false;
 
   /** @type {RTCIceServer[] | null} null until known */ #servers = null;
   #online = false;
-  /** @type {RTCSessionDescriptionInit | null} made here, not set yet */ #draft = null;
-  /** @type {RTCSessionDescriptionInit | null} */ #offer = null;
-  /** @type {RTCSessionDescriptionInit | null} */ #answer = null;
+  /** @type {Description | null} made here, as it was sent */ #draft = null;
+  /** Whether the remote description is in place. */ #described = false;
+  /** @type {Description | null} */ #offer = null;
+  /** @type {Description | null} */ #answer = null;
 
   #buffer = new CandidateBuffer();
   /** @type {RTCIceCandidateInit[]} received, not looked at */ #inbox = [];
@@ -61,7 +62,7 @@ export class Negotiation {
   constructor(options) {
     this.#options = options;
     this.#trace = options.trace;
-    this.#steps = new StepList(options.role, (need) => this.#have(need));
+    this.#steps = new StepList(options.role, options.automatic, (need) => this.#have(need));
   }
 
   get connection() {
@@ -82,7 +83,7 @@ export class Negotiation {
     this.#servers = servers;
     const connection = this.#connection;
     if (connection && servers.length > 0) {
-      const configuration = { ...this.#options.configuration, iceServers: servers };
+      const configuration = configurationFor(servers);
       this.#trace.call(1, "setConfiguration", { iceServers: servers.length }, () => connection.setConfiguration(configuration));
     }
     this.#advance();
@@ -114,7 +115,7 @@ export class Negotiation {
   /** @param {StepId} id */
   async press(id) {
     const state = this.#steps.stateOf(id);
-    if (this.#closed || this.#options.automatic || this.#busy || (state !== "ready" && state !== "failed")) {
+    if (this.#closed || this.#options.automatic || (state !== "ready" && state !== "failed")) {
       throw new CrowflyError("wrong-step", `${id} is ${this.#closed ? "over" : state}`);
     }
     await this.#run(id);
@@ -125,16 +126,13 @@ export class Negotiation {
     if (this.#online) this.#later?.restart();
   }
 
-  /** Sends again what the other side may have missed; it drops what it knows. */
+  /** Sends again what the other side may have missed; it refuses what it has, which does no harm. */
   resend() {
-    const connection = this.#connection;
-    if (this.#closed || !connection?.localDescription || this.#later?.began) return;
-    const role = this.#options.role;
-    if (this.#steps.stateOf(role === "PEER1" ? "p1-send-offer" : "p2-send-answer") !== "done") return;
-    this.#sendDescription(role === "PEER1" ? 1 : 3, connection.localDescription);
-    if (this.#sent.candidates > 0 || this.#sent.end) {
-      this.#sendCandidates(this.#found.slice(0, this.#sent.candidates), this.#sent.end);
-    }
+    const { role } = this.#options;
+    if (this.#closed || this.#steps.stateOf(role === "PEER1" ? "p1-send-offer" : "p2-send-answer") !== "done") return;
+    this.#sendDescription(this.#later ? null : role === "PEER1" ? 1 : 3, this.#draft);
+    if (this.#sent.candidates === 0 && !this.#sent.end) return;
+    this.#sendCandidates(this.#found.slice(0, this.#sent.candidates), this.#sent.end);
   }
 
   /** Closes the connection and lets go of it. Harmless when repeated. */
@@ -199,41 +197,50 @@ export class Negotiation {
       case "signaling":
         return this.#online;
       case "remote-candidates":
-        return this.#inbox.length > 0;
+        // Those behind a later description wait until it is in place.
+        return this.#inbox.length > 0 && !this.#later?.pending;
       case "local-candidates": {
         const unsent = this.#found.length > this.#sent.candidates || (this.#gathered && !this.#sent.end);
-        return unsent && this.#online && (this.#gathered || this.#options.automatic);
+        return unsent && this.#online && (this.#gathered || this.#automatic);
       }
     }
+  }
+
+  /** Step mode ends with the first negotiation; nobody presses buttons for an ICE restart. */
+  get #automatic() {
+    return this.#options.automatic || this.#later?.began === true;
   }
 
   /** Presses what is ready, in automatic mode; in step mode says what changed. */
   #advance() {
     if (this.#closed) return;
-    if (!this.#options.automatic) return this.#options.onsteps();
+    if (!this.#options.automatic) this.#options.onsteps();
+    if (!this.#automatic) return;
     for (const id of this.#steps.ready()) {
-      if (this.#closed || (this.#busy && !isImmediate(id)) || this.#steps.stateOf(id) !== "ready") continue;
+      // One step may make the next ready, which has then been pressed from within.
+      if (this.#closed || this.#steps.stateOf(id) !== "ready") continue;
       this.#run(id).catch((error) => this.#options.onfailure(error));
     }
   }
 
   /** @param {StepId} id */
   async #run(id) {
-    const immediate = isImmediate(id);
-    this.#steps.begin(id, this.#options.board.now);
-    this.#busy ||= !immediate;
+    const { board, trace } = this.#options;
+    this.#steps.begin(id, board.now);
     try {
       const outcome = this.#call(id);
-      if (outcome) await outcome;
-      this.#steps.finish(id, "done", this.#options.board.now);
+      if (outcome) {
+        this.#advance(); // steps that overlap
+        await outcome;
+      }
+      this.#steps.finish(id, "done", board.now);
     } catch (thrown) {
       if (this.#closed) return; // the browser abandons what was under way
-      this.#steps.finish(id, "failed", this.#options.board.now);
+      this.#steps.finish(id, "failed", board.now);
       const error = asCrowflyError(thrown, "step-failed", `${id} failed`);
-      this.#trace.note(this.#steps.stageOf(id), "error", "step-failed", { step: id, error: error.message });
+      trace.note(this.#steps.stageOf(id), "error", "step-failed", { step: id, error: error.message });
+      this.#advance();
       throw error;
-    } finally {
-      if (!immediate) this.#busy = false;
     }
     this.#advance();
   }
@@ -256,9 +263,9 @@ export class Negotiation {
       case "p2-set-local-answer":
         return this.#setLocal(3);
       case "p1-send-offer":
-        return this.#sendDescription(1, this.#opened.localDescription);
+        return this.#sendDescription(1, this.#draft);
       case "p2-send-answer":
-        return this.#sendAnswer();
+        return this.#sendDescription(3, this.#draft);
       case "p1-set-remote-answer":
         return this.#setRemote(5, this.#answer);
       case "p2-set-remote-offer":
@@ -280,9 +287,11 @@ export class Negotiation {
   /** @param {Stage} stage */
   #createConnection(stage) {
     if (!globalThis.RTCPeerConnection) throw new CrowflyError("unsupported", "this browser has no WebRTC");
-    const configuration = { ...this.#options.configuration, iceServers: this.#servers ?? [] };
-    const urls = configuration.iceServers.flatMap((server) => server.urls);
-    const connection = this.#trace.call(stage, "RTCPeerConnection", { iceServers: urls }, () => new RTCPeerConnection(configuration));
+    const servers = this.#servers ?? [];
+    const detail = { iceServers: servers.flatMap((server) => server.urls) };
+    const connection = this.#trace.call(stage, "RTCPeerConnection", detail, () => {
+      return this.#options.spare.take(servers) ?? new RTCPeerConnection(configurationFor(servers));
+    });
     this.#connection = connection;
     this.#listen(connection, stage);
   }
@@ -316,33 +325,30 @@ export class Negotiation {
   /** @param {Stage} stage @param {"createOffer" | "createAnswer"} method */
   async #createDescription(stage, method) {
     const connection = this.#opened;
-    this.#draft = await this.#trace.call(stage, method, undefined, () => connection[method]());
+    const { type, sdp = "" } = await this.#trace.call(stage, method, undefined, () => connection[method]());
+    this.#draft = { type: type === "offer" ? "offer" : "answer", sdp };
   }
 
   /** @param {Stage} stage */
   async #setLocal(stage) {
     const connection = this.#opened;
-    const draft = /** @type {RTCLocalSessionDescriptionInit} */ (this.#draft);
+    const draft = /** @type {Description} */ (this.#draft);
     await this.#trace.call(stage, "setLocalDescription", { type: draft.type }, () => connection.setLocalDescription(draft));
     this.#options.board.read(connection);
+    if (draft.type === "answer") this.#settle(connection);
   }
 
-  /** @param {Stage} stage @param {RTCSessionDescriptionInit | null} description */
+  /** @param {Stage} stage @param {Description | null} description */
   async #setRemote(stage, description) {
     const connection = this.#opened;
-    const remote = /** @type {RTCSessionDescriptionInit} */ (description);
+    const remote = /** @type {Description} */ (description);
     await this.#trace.call(stage, "setRemoteDescription", { type: remote.type }, () => connection.setRemoteDescription(remote));
     this.#options.board.read(connection);
+    this.#described = true;
     const held = this.#buffer.flush();
     if (held.length > 0) this.#trace.note(5, "note", "candidates-flushed", { count: held.length });
     for (const candidate of held) this.#add(connection, candidate);
-    if (this.#options.role === "PEER1") this.#settle(connection);
-  }
-
-  #sendAnswer() {
-    const connection = this.#opened;
-    this.#sendDescription(3, connection.localDescription);
-    this.#settle(connection);
+    if (remote.type === "answer") this.#settle(connection);
   }
 
   /** The first negotiation is over; later ones may come from either side. @param {RTCPeerConnection} connection */
@@ -351,7 +357,8 @@ export class Negotiation {
       connection,
       polite: this.#options.role === "PEER2",
       trace: this.#trace,
-      signal: (description) => this.#sendDescription(null, description),
+      first: /** @type {Description} */ (this.#offer ?? this.#answer),
+      send: (description) => this.#sendDescription(null, description),
       refuse: (code, about) => this.#refuse(code, about),
       onnew: () => this.#renewCandidates(),
       onremote: () => this.#advance(),
@@ -359,11 +366,12 @@ export class Negotiation {
     });
   }
 
-  /** @param {Stage | null} stage @param {RTCSessionDescriptionInit | null} description */
+  /** @param {Stage | null} stage @param {Description | null} description */
   #sendDescription(stage, description) {
-    const { type, sdp } = /** @type {RTCSessionDescriptionInit} */ (description);
-    this.#trace.note(stage, "send", `signal:${type}`, { bytes: sdp?.length ?? 0 });
-    this.#options.signal({ kind: "description", description: { type, sdp } });
+    if (!description) return;
+    this.#draft = description;
+    this.#trace.note(stage, "send", `signal:${description.type}`, { bytes: description.sdp.length });
+    this.#options.signal({ kind: "description", description });
   }
 
   // Candidates
@@ -394,9 +402,8 @@ export class Negotiation {
 
   #addReceived() {
     const connection = this.#opened;
-    const described = connection.remoteDescription !== null;
     for (const candidate of this.#inbox.splice(0)) {
-      const verdict = this.#buffer.receive(candidate, described);
+      const verdict = this.#buffer.receive(candidate, this.#described);
       if (verdict === "add" || verdict === "buffer") {
         if (candidate.candidate !== "") this.#received.push(candidate);
       }
@@ -420,11 +427,6 @@ export class Negotiation {
     this.#sent = { candidates: 0, end: false };
     this.#gathered = false;
   }
-}
-
-/** Steps that end where they begin, and may go while another awaits the browser. @param {StepId} id */
-function isImmediate(id) {
-  return id.endsWith("-candidates");
 }
 
 /** @param {RTCIceCandidateInit[]} candidates @param {boolean} complete */

@@ -36,7 +36,7 @@ const TRACED_MESSAGES = 100;
  * @property {string} session
  * @property {string} peerId "" until the server has told it
  * @property {RoomOptions} options
- * @property {RTCConfiguration} [configuration]
+ * @property {import("./spare.js").Spare} spare
  * @property {(payload: Record<string, unknown>) => void} signal
  * @property {(reason: string) => void} onend
  */
@@ -54,6 +54,8 @@ export class Pairing {
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #patience;
   #listeners = new AbortController();
   /** @type {string | null} */ #ended = null;
+  /** @type {CrowflyError | null} what ended it, if it was an error */ #failure = null;
+  #met = false;
   #opened = false;
   /** Whether the server still has the other side: its connection, its seat. @type {"online" | "offline" | "lost"} */ #presence = "online";
   #online = false;
@@ -71,7 +73,7 @@ export class Pairing {
       automatic: !wanted.steps,
       label: wanted.label ?? "crowfly",
       protocol: PROTOCOL,
-      configuration: { bundlePolicy: "max-bundle", ...options.configuration },
+      spare: options.spare,
       trace: this.trace,
       board: this.#board,
       signal: (payload) => this.#signal(payload),
@@ -81,7 +83,6 @@ export class Pairing {
     });
     this.peer = new Peer(this);
     if (wanted.iceServers) this.#negotiation.useServers(wanted.iceServers);
-    if (!wanted.steps) this.#patience = setTimeout(() => this.#outOfPatience(), DESCRIPTION_PATIENCE);
     this.#negotiation.start();
   }
 
@@ -146,6 +147,9 @@ export class Pairing {
     return this.#opened && this.#ended === null && this.#board.now.liveness === "alive";
   }
 
+  get failure() {
+    return this.#failure;
+  }
   get opened() {
     return this.#opened;
   }
@@ -162,6 +166,7 @@ export class Pairing {
   setOnline(online) {
     const returned = online && !this.#online;
     this.#online = online;
+    if (returned && !this.#met) this.#meet();
     this.#reachable(returned);
   }
 
@@ -253,6 +258,13 @@ export class Pairing {
 
   // Inside
 
+  /** From here on the other side can hear us, and should be heard soon; unless a person presses the buttons there. */
+  #meet() {
+    this.#met = true;
+    if (this.#options.options.steps) this.#signal({ kind: "steps" });
+    else this.#patience = setTimeout(() => this.#outOfPatience(), DESCRIPTION_PATIENCE);
+  }
+
   /** @param {boolean} returned whether something sent before may have been lost */
   #reachable(returned) {
     if (this.#ended !== null) return;
@@ -278,7 +290,9 @@ export class Pairing {
   #fail(error) {
     if (this.#ended !== null) return;
     this.#emit("error", { error });
-    if (!this.#opened && !this.#options.options.steps) this.end("failed");
+    if (this.#opened || this.#options.options.steps) return;
+    this.#failure = error;
+    this.end("failed");
   }
 
   #stepsChanged() {

@@ -15,24 +15,28 @@ import { asCrowflyError } from "./errors.js";
  * @property {RTCPeerConnection} connection
  * @property {boolean} polite
  * @property {Trace} trace
- * @property {(description: RTCSessionDescription | null) => void} signal
+ * @property {Description} first the remote description of the first negotiation
+ * @property {(description: Description) => void} send
  * @property {(code: string, about: string) => void} refuse
  * @property {() => void} onnew a new list of candidates begins
- * @property {() => void} onremote a remote description has been set
+ * @property {() => void} onremote a remote description is in place
  * @property {(error: CrowflyError) => void} onfailure
  */
 
 /** Offers and answers once the first pair of them is in place. */
 export class Renegotiation {
   /** @type {RenegotiationOptions} */ #options;
-  #offering = false;
+  /** @type {string} the last description received: the browser's own copy gathers candidates */ #received;
+  /** Making an offer of our own, until it is set. */ #offering = false;
+  /** Remote descriptions on their way in. */ #applying = 0;
+  /** They go one after the other. @type {Promise<void>} */ #queue = Promise.resolve();
   #began = false;
   #closed = false;
-  /** Remote descriptions are applied one after the other. @type {Promise<void>} */ #queue = Promise.resolve();
 
   /** @param {RenegotiationOptions} options */
   constructor(options) {
     this.#options = options;
+    this.#received = options.first.sdp;
   }
 
   /** Whether anything beyond the first negotiation has happened. */
@@ -40,59 +44,69 @@ export class Renegotiation {
     return this.#began;
   }
 
+  /** Whether a remote description is awaited or being set: candidates behind it must wait. */
+  get pending() {
+    return this.#applying > 0 || this.#options.connection.signalingState !== "stable";
+  }
+
   close() {
     this.#closed = true;
   }
 
-  /** Makes a new offer with new credentials. One at a time. */
+  /** Makes an offer with new credentials, and so a new search for a path. One at a time. */
   restart() {
     const { connection, trace } = this.#options;
     if (this.#closed || this.#offering || connection.signalingState !== "stable") return;
     this.#offering = true;
     this.#began = true;
     trace.call(null, "restartIce", undefined, () => connection.restartIce());
-    this.#options.onnew();
-    this.#setLocal()
-      .catch((thrown) => this.#fail(thrown, "could not offer a new path"))
-      .finally(() => (this.#offering = false));
+    this.#describe("could not offer a new path").finally(() => (this.#offering = false));
   }
 
   /** @param {Description} description */
   receive(description) {
     const { connection, polite, refuse } = this.#options;
     const { type, sdp } = description;
-    if (sdp === connection.remoteDescription?.sdp) return refuse(`repeated-${type}`, type);
-    const crossing = this.#offering || connection.signalingState !== "stable";
+    if (sdp === this.#received) return refuse(`repeated-${type}`, type);
+    const crossing = this.#offering || this.#applying > 0 || connection.signalingState !== "stable";
     if (type === "offer" && crossing && !polite) return refuse("crossing-offer", type);
     if (type === "answer" && connection.signalingState !== "have-local-offer") return refuse("unexpected-answer", type);
     this.#began = true;
-    this.#queue = this.#queue.then(() => this.#apply(description));
+    this.#applying += 1;
+    this.#queue = this.#queue.then(() => this.#apply(description)).finally(() => {
+      this.#applying -= 1;
+      if (!this.#closed) this.#options.onremote();
+    });
   }
 
   /** @param {Description} description */
   async #apply(description) {
     const { connection, trace, refuse } = this.#options;
     if (this.#closed) return;
+    const { type, sdp } = description;
     try {
-      const detail = { type: description.type };
-      await trace.call(null, "setRemoteDescription", detail, () => connection.setRemoteDescription(description));
+      // An offer that crosses ours takes ours back by itself (W3C WebRTC §4.4.1.5, rollback).
+      await trace.call(null, "setRemoteDescription", { type }, () => connection.setRemoteDescription(description));
     } catch {
-      if (!this.#closed) refuse("rejected-description", description.type);
+      if (!this.#closed) refuse("rejected-description", type);
       return;
     }
-    if (description.type === "offer") this.#options.onnew();
-    this.#options.onremote();
-    if (description.type === "offer") await this.#setLocal().catch((thrown) => this.#fail(thrown, "could not answer a new offer"));
+    this.#received = sdp;
+    if (type === "offer") await this.#describe("could not answer a new offer");
   }
 
-  async #setLocal() {
-    const { connection, trace, signal } = this.#options;
-    await trace.call(null, "setLocalDescription", undefined, () => connection.setLocalDescription());
-    if (!this.#closed) signal(connection.localDescription);
-  }
-
-  /** @param {unknown} thrown @param {string} attempt */
-  #fail(thrown, attempt) {
-    if (!this.#closed) this.#options.onfailure(asCrowflyError(thrown, "connection-failed", attempt));
+  /** Sets and sends what fits: an offer when stable, else an answer. @param {string} attempt */
+  async #describe(attempt) {
+    const { connection, trace } = this.#options;
+    if (this.#closed) return;
+    try {
+      this.#options.onnew();
+      await trace.call(null, "setLocalDescription", undefined, () => connection.setLocalDescription());
+      const local = connection.localDescription;
+      if (this.#closed || !local) return;
+      this.#options.send({ type: local.type === "offer" ? "offer" : "answer", sdp: local.sdp });
+    } catch (thrown) {
+      if (!this.#closed) this.#options.onfailure(asCrowflyError(thrown, "connection-failed", attempt));
+    }
   }
 }

@@ -7,9 +7,10 @@
  */
 import { CrowflyError } from "./errors.js";
 import { eventWith, typedTarget } from "./events.js";
-import { parseRoom, roomLink, serverBase, socketURL } from "./link.js";
+import { roomLink, serverBase, socketURL } from "./link.js";
 import { Pairing } from "./pairing.js";
 import { Signaling, serverError } from "./signaling.js";
+import { Spare } from "./spare.js";
 
 /** @import { Role, RoomEvents, RoomOptions } from "./types.d.ts" */
 /** @import { Message } from "./signaling.js" */
@@ -21,26 +22,8 @@ const DRAIN = 1_000;
 /** Refusals of `resume` that another try may not meet again. */
 const PASSING = new Set(["server-unreachable", "server-silent", "rate-limited", "too-many-rooms"]);
 
-/**
- * Makes a room and waits in it.
- * @param {RoomOptions} [options]
- */
-export function createRoom(options = {}) {
-  return Room.create(options);
-}
-
-/**
- * Joins the room named by a link or code, and starts the handshake.
- * @param {string} linkOrCode
- * @param {RoomOptions} [options]
- */
-export async function joinRoom(linkOrCode, options = {}) {
-  const { name, server } = parseRoom(linkOrCode);
-  return Room.join(name, { ...options, server: options.server ?? server ?? undefined });
-}
-
 /** Public: see types.d.ts. */
-class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)() {
+export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)() {
   /** @type {RoomOptions} */ #options;
   #server;
   /** @type {Signaling} */ #signaling;
@@ -53,6 +36,8 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
   /** @type {string | null} why it ended */ #ended = null;
   /** @type {Promise<void> | null} */ #leaving = null;
   /** @type {string[]} */ #past = [];
+  /** @type {Promise<void> | null} */ #connecting = null;
+  #spare = new Spare();
   #abort = () => void this.leave();
 
   /** @param {RoomOptions} options */
@@ -70,29 +55,42 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
     });
   }
 
-  /** @param {RoomOptions} options */
-  static async create(options) {
+  /**
+   * Begins what a joiner begins with, as far as it goes without a room.
+   * @param {RoomOptions} options
+   */
+  static prepare(options) {
     const room = new Room(options);
-    return room.#enter(async () => {
-      await room.#connect();
+    room.#begin("PEER1", newSession(), "");
+    room.#connecting = room.#connect();
+    room.#connecting.catch(() => room.#close("failed"));
+    return room;
+  }
+
+  /** @param {RoomOptions} options @param {Room | null} prepared */
+  static async create(options, prepared) {
+    const room = prepared ?? new Room(options);
+    room.#dismiss();
+    return room.#enter(options, async () => {
+      await (room.#connecting ?? room.#connect());
       room.#sit(await room.#signaling.request("create", options.name === undefined ? {} : { room: options.name }));
+      room.#expect();
     });
   }
 
-  /** @param {string} name @param {RoomOptions} options */
-  static async join(name, options) {
-    const room = new Room(options);
-    const session = newSession();
+  /** @param {string} name @param {RoomOptions} options @param {Room | null} prepared */
+  static async join(name, options, prepared) {
     // What needs no server starts before there is one: connection, channel, offer.
-    const pairing = room.#begin("PEER1", session, "");
-    return room.#enter(async () => {
-      await room.#connect();
+    const room = prepared ?? Room.prepare(options);
+    const pairing = /** @type {Pairing} */ (room.#pairing);
+    return room.#enter(options, async () => {
+      await room.#connecting;
       // The offer leaves right behind the join: one trip to the server, not two.
-      const joined = room.#takeSeat(name, session, options.token);
-      if (options.steps) room.#signal(session, { kind: "steps" });
-      pairing.useServers(room.#servers);
+      pairing.trace.note(1, "send", "join");
+      const joined = room.#signaling.request("join", { room: name, session: pairing.session, token: options.token });
       pairing.setOnline(true);
-      room.#sit(await joined, pairing);
+      room.#sit(await joined);
+      pairing.trace.note(1, "receive", "joined");
     });
   }
 
@@ -129,37 +127,26 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
 
   // Coming in
 
-  /** @param {() => Promise<void>} enter */
-  async #enter(enter) {
-    const { signal } = this.#options;
+  /** @param {RoomOptions} options @param {() => Promise<void>} enter */
+  async #enter(options, enter) {
+    this.#options = options;
+    const { signal } = options;
+    const pairing = this.#pairing;
     signal?.addEventListener("abort", this.#abort, { once: true });
     try {
+      signal?.throwIfAborted();
       await enter();
       return this;
     } catch (error) {
       this.#close("failed");
-      throw error;
+      throw signal?.aborted ? signal.reason : (pairing?.failure ?? error);
     }
   }
 
   async #connect() {
-    const welcome = await this.#signaling.connect(this.#options.signal);
-    this.#welcomed(welcome);
+    this.#welcomed(await this.#signaling.connect());
     this.#state = "online";
-  }
-
-  /**
-   * A room ends with its last seat, as when the only one there reloads the page. A token of it makes it anew, and its link stays good.
-   * @param {string} name @param {string} session @param {string} [token]
-   */
-  async #takeSeat(name, session, token) {
-    try {
-      return await this.#signaling.request("join", { room: name, session, token });
-    } catch (refused) {
-      const { code } = /** @type {CrowflyError} */ (refused);
-      if (!token || (code !== "room-not-found" && code !== "room-unavailable")) throw refused;
-      return this.#signaling.request("resume", { room: name, token });
-    }
+    this.#pairing?.useServers(this.#servers);
   }
 
   /** @param {Message} welcome */
@@ -169,13 +156,25 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
     this.#servers = this.#options.iceServers ?? handed;
   }
 
-  /** @param {Message} seat `created` or `joined` @param {Pairing} [pairing] */
-  #sit(seat, pairing) {
+  /** @param {Message} seat `created`, `joined` or `resumed` */
+  #sit(seat) {
     this.#name = String(seat.room);
     this.#token = String(seat.token);
-    if (!pairing) return;
-    if (typeof seat.peer === "string") pairing.peerId = seat.peer;
-    else pairing.end("lost"); // one's own seat taken back, and nobody opposite
+    if (seat.type !== "joined" || !this.#pairing) return;
+    if (typeof seat.peer === "string") this.#pairing.peerId = seat.peer;
+    else this.#dismiss(); // one's own seat taken back, and nobody opposite
+  }
+
+  /** A pairing that came to nothing, before anybody saw it. */
+  #dismiss() {
+    const pairing = this.#pairing;
+    this.#pairing = null;
+    pairing?.end("leave");
+  }
+
+  /** Gets ready for who comes next. In step mode that is a button. */
+  #expect() {
+    if (!this.#options.steps) this.#spare.prepare(this.#servers);
   }
 
   // Pairings
@@ -187,6 +186,7 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
       session,
       peerId,
       options: this.#options,
+      spare: this.#spare,
       signal: (payload) => this.#signal(session, payload),
       onend: (reason) => this.#pairingEnded(pairing, reason),
     });
@@ -206,8 +206,10 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
     this.#past.push(pairing.session);
     if (this.#past.length > REMEMBERED) this.#past.shift();
     if (this.#ended !== null) return;
+    if (this.#token === "") return void this.#close(reason); // not even seated
     this.dispatchEvent(eventWith("peer-left", { peer: pairing.peer, reason }));
     if (reason === "vanished" || reason === "failed" || reason === "no-offer") this.#free(pairing, reason);
+    if (this.#ended === null) this.#expect();
   }
 
   /**
@@ -215,7 +217,7 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
    * @param {Pairing} pairing @param {string} reason
    */
   #free(pairing, reason) {
-    if (this.#state === "offline" || pairing.presence === "lost") return;
+    if (this.#ended !== null || this.#state === "offline" || pairing.presence === "lost") return;
     if (pairing.role === "PEER1" && pairing.presence === "online") return void this.#close(reason);
     this.#reject(pairing.session, reason === "no-offer" ? "no-offer" : "other");
   }
@@ -261,6 +263,7 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
     if (current?.opened) return this.#reject(session, "busy");
     current?.end("lost");
     const pairing = this.#begin("PEER2", session, peer);
+    pairing.trace.note(2, "receive", "peer-joined");
     pairing.useServers(this.#servers);
     pairing.setOnline(true);
     this.dispatchEvent(eventWith("peer", { peer: pairing.peer }));
@@ -282,6 +285,7 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
 
   /** @param {string} reason the server's, for closing the connection */
   #offline(reason) {
+    if (this.#token === "") return this.#close("failed");
     if (reason === "replaced") return this.#close("replaced"); // one's seat was taken elsewhere
     this.#state = "offline";
     this.#pairing?.setOnline(false);
@@ -337,6 +341,7 @@ class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTarget)()
     this.#state = "offline";
     this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#pairing?.end(reason);
+    this.#spare.close();
     this.#signaling.close();
     this.dispatchEvent(eventWith("close", { reason }));
   }

@@ -6,7 +6,7 @@
  * @module
  */
 import { retryDelay } from "./backoff.js";
-import { CrowflyError, abortReason, asCrowflyError } from "./errors.js";
+import { CrowflyError, asCrowflyError } from "./errors.js";
 
 /** The protocol version spoken here, docs/protocol.md. */
 const PROTOCOL = 1;
@@ -40,20 +40,14 @@ export class Signaling {
 
   /**
    * Connects for the first time; fails clearly within ten seconds rather than trying again.
-   * @param {AbortSignal} [signal]
    * @returns {Promise<Message>} the welcome
    */
-  async connect(signal) {
-    if (signal?.aborted) throw abortReason(signal);
-    const abort = () => this.close();
-    signal?.addEventListener("abort", abort, { once: true });
+  async connect() {
     try {
       return await this.#open();
     } catch (error) {
       this.close();
-      throw signal?.aborted ? abortReason(signal) : error;
-    } finally {
-      signal?.removeEventListener("abort", abort);
+      throw error;
     }
   }
 

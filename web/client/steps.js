@@ -17,6 +17,8 @@
  * @property {StepId | null} after
  * @property {Need | null} needs
  * @property {boolean} [repeats] more of what it needs may come later
+ * @property {boolean} [overlaps] automatic mode need not await the step before: the browser keeps calls in order (the operations
+ *   chain, W3C WebRTC §4.4.1.2), and a description is final once created (RFC 9429 §4.1.8)
  * @typedef {"offer" | "answer" | "remote-candidates" | "local-candidates" | "servers" | "signaling"} Need
  */
 
@@ -36,7 +38,7 @@ const OFFERER = [
   { id: "p1-create-channel", stage: 1, call: "pc.createDataChannel(label)", after: "p1-create-connection", needs: null },
   { id: "p1-create-offer", stage: 1, call: "pc.createOffer()", after: "p1-create-channel", needs: null },
   { id: "p1-set-local-offer", stage: 1, call: "pc.setLocalDescription(offer)", after: "p1-create-offer", needs: "servers" },
-  { id: "p1-send-offer", stage: 1, call: "signaling.send(offer)", after: "p1-set-local-offer", needs: "signaling" },
+  { id: "p1-send-offer", stage: 1, call: "signaling.send(offer)", after: "p1-set-local-offer", needs: "signaling", overlaps: true },
   { id: "p1-set-remote-answer", stage: 5, call: "pc.setRemoteDescription(answer)", after: "p1-send-offer", needs: "answer" },
   { id: "p1-send-candidates", stage: 5, call: "signaling.send(candidates)", after: "p1-send-offer", needs: "local-candidates", repeats: true },
   { id: "p1-add-candidates", stage: 5, call: "pc.addIceCandidate(candidate)", after: "p1-send-offer", needs: "remote-candidates", repeats: true },
@@ -46,9 +48,9 @@ const OFFERER = [
 const ANSWERER = [
   { id: "p2-create-connection", stage: 3, call: "new RTCPeerConnection(configuration)", after: null, needs: "offer" },
   { id: "p2-set-remote-offer", stage: 3, call: "pc.setRemoteDescription(offer)", after: "p2-create-connection", needs: null },
-  { id: "p2-create-answer", stage: 3, call: "pc.createAnswer()", after: "p2-set-remote-offer", needs: null },
+  { id: "p2-create-answer", stage: 3, call: "pc.createAnswer()", after: "p2-set-remote-offer", needs: null, overlaps: true },
   { id: "p2-set-local-answer", stage: 3, call: "pc.setLocalDescription(answer)", after: "p2-create-answer", needs: null },
-  { id: "p2-send-answer", stage: 3, call: "signaling.send(answer)", after: "p2-set-local-answer", needs: "signaling" },
+  { id: "p2-send-answer", stage: 3, call: "signaling.send(answer)", after: "p2-set-local-answer", needs: "signaling", overlaps: true },
   { id: "p2-send-candidates", stage: 3, call: "signaling.send(candidates)", after: "p2-send-answer", needs: "local-candidates", repeats: true },
   { id: "p2-add-candidates", stage: 5, call: "pc.addIceCandidate(candidate)", after: "p2-create-connection", needs: "remote-candidates", repeats: true },
 ];
@@ -57,14 +59,17 @@ const ANSWERER = [
 export class StepList {
   /** @type {readonly StepPlan[]} */ #plans;
   /** @type {Role} */ #role;
+  #automatic;
   /** @type {(need: Need) => boolean} */ #have;
   /** @type {Map<StepId, { state: "running" | "done" | "failed", before: PeerStates, after: PeerStates | null }>} */ #begun = new Map();
 
   /**
    * @param {Role} role
+   * @param {boolean} automatic
    * @param {(need: Need) => boolean} have whether what a step needs from outside is here
    */
-  constructor(role, have) {
+  constructor(role, automatic, have) {
+    this.#automatic = automatic;
     this.#role = role;
     this.#plans = role === "PEER1" ? OFFERER : ANSWERER;
     this.#have = have;
@@ -100,7 +105,9 @@ export class StepList {
     const begun = this.#begun.get(id)?.state;
     const again = begun === "done" && plan.repeats && plan.needs !== null && this.#have(plan.needs);
     if (begun && !again) return begun;
-    if (plan.after && this.#begun.get(plan.after)?.state !== "done") return "locked";
+    const before = plan.after ? this.#begun.get(plan.after)?.state : "done";
+    const underWay = before === "running" && this.#automatic && plan.overlaps;
+    if (before !== "done" && !underWay) return "locked";
     return plan.needs && !this.#have(plan.needs) ? "waiting" : "ready";
   }
 

@@ -7,6 +7,11 @@ export function createRoom(options?: RoomOptions): Promise<Room>;
 /** Joins the room named by a link or code, and starts the handshake: the last to arrive offers. */
 export function joinRoom(linkOrCode: string, options?: RoomOptions): Promise<Room>;
 
+/** Does ahead what {@link joinRoom} and {@link createRoom} begin with: the connection to the server, the RTCPeerConnection, the offer and its
+ *  candidates. Call it when a click on "join" is likely, as when a page was opened by a link; the next call with the same server,
+ *  iceServers and label takes it over. Kept for 8 s, then it is closed. Never fails: the call that follows says what is wrong. */
+export function prepare(options?: Pick<RoomOptions, "server" | "iceServers" | "label" | "steps" | "open">): void;
+
 /** The room name inside a link or code, or a CrowflyError `invalid-room-name`. */
 export function parseRoom(linkOrCode: string): { name: string; server: string | null };
 
