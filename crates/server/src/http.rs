@@ -30,6 +30,8 @@ pub(crate) struct Site {
     pub(crate) admission: Arc<Admission>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) sockets: Arc<Sockets>,
+    /// Programs may connect without naming the protocol.
+    pub(crate) any_program: bool,
 }
 
 /// One TCP connection.
@@ -193,7 +195,11 @@ impl Site {
                 StatusCode::FORBIDDEN,
                 "without an Origin the subprotocol crowfly.1 must be asked for",
             );
-            return if speaks { Ok(()) } else { Err(no) };
+            return if speaks || self.any_program {
+                Ok(())
+            } else {
+                Err(no)
+            };
         };
         let origin = origin
             .to_str()

@@ -109,6 +109,7 @@ impl Server {
             Arc::clone(&signaling) as Arc<dyn Handler>,
             metrics,
             stun,
+            false,
         )?;
         Ok(Self {
             signaling: Some(signaling),
@@ -117,13 +118,13 @@ impl Server {
     }
 
     /// Opens the HTTP socket alone and gives every WebSocket to `handler`: the same connection code without the hub, for testing it
-    /// against suites that want an echo.
+    /// against suites that want an echo and know no subprotocol.
     ///
     /// # Errors
     ///
     /// As [`bind`](Self::bind).
     pub fn bind_with(config: Config, handler: Arc<dyn Handler>) -> Result<Self, BindError> {
-        Self::assemble(config, handler, Metrics::new(), None)
+        Self::assemble(config, handler, Metrics::new(), None, true)
     }
 
     /// Where HTTP and WebSocket are served, the port being the real one.
@@ -183,6 +184,7 @@ impl Server {
         handler: Arc<dyn Handler>,
         metrics: Arc<Metrics>,
         stun: Option<UdpSocket>,
+        any_program: bool,
     ) -> Result<Self, BindError> {
         let address = config.listen;
         let listener = listen(address).map_err(|source| BindError::Listen { address, source })?;
@@ -193,6 +195,7 @@ impl Server {
             admission,
             metrics,
             sockets,
+            any_program,
         });
         Ok(Self {
             listener,

@@ -96,6 +96,7 @@ impl Socket {
     fn poll(&self, context: &mut Context<'_>) -> Phase {
         let mut outbox = self.outbox();
         outbox.poll(context);
+        self.metrics.sent(outbox.take_written());
         outbox.phase()
     }
 

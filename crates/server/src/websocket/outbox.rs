@@ -15,6 +15,9 @@ use super::frames::{Head, close_payload};
 
 /// Frames handed to the kernel in one call.
 const BATCH: usize = 16;
+/// What a waiting frame costs beside its payload: its place in the queue, which may be half empty, and the allocator's share.
+/// Counted, or a queue of tiny messages would take many times its limit.
+const FRAME_COST: usize = 96;
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +42,7 @@ pub(super) struct Outbox {
     frames: VecDeque<(Head, Vec<u8>)>,
     /// Bytes of the first frame that the kernel has already.
     sent_of_first: usize,
-    /// Bytes in `frames`, the first one whole.
+    /// Memory that `frames` take, in bytes.
     queued: usize,
     limit: usize,
     phase: Phase,
@@ -207,7 +210,7 @@ impl Outbox {
         if self.phase != Phase::Open {
             return false;
         }
-        if self.queued + payload.len() > self.limit {
+        if self.queued + cost(&payload) > self.limit {
             return self.overflow(now);
         }
         self.enqueue(opcode, payload)
@@ -218,17 +221,13 @@ impl Outbox {
         let keep = usize::from(self.sent_of_first > 0);
         self.frames.truncate(keep);
         self.frames.shrink_to_fit();
-        self.queued = self
-            .frames
-            .iter()
-            .map(|(head, payload)| head.as_slice().len() + payload.len())
-            .sum();
+        self.queued = self.frames.iter().map(|(_, payload)| cost(payload)).sum();
         self.close(1008, "slow-reader", now)
     }
 
     fn enqueue(&mut self, opcode: OpCode, payload: Vec<u8>) -> bool {
         let head = Head::new(opcode, payload.len());
-        self.queued += head.as_slice().len() + payload.len();
+        self.queued += cost(&payload);
         self.frames.push_back((head, payload));
         !std::mem::replace(&mut self.dirty, true)
     }
@@ -265,7 +264,7 @@ impl Outbox {
                 break;
             }
             self.sent_of_first -= length;
-            self.queued -= length;
+            self.queued -= cost(payload);
             self.frames.pop_front();
         }
     }
@@ -275,4 +274,8 @@ impl Outbox {
             task.wake_by_ref();
         }
     }
+}
+
+fn cost(payload: &Vec<u8>) -> usize {
+    payload.capacity() + FRAME_COST
 }
