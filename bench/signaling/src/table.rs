@@ -37,11 +37,17 @@ impl Table {
                 rounds.collect::<Vec<_>>().join(", ")
             );
         }
-        let medians = medians(rows, |round| round.per_second);
+        let rate = medians(rows, |round| round.per_second);
         self.push(
             name,
-            medians.iter().map(|median| format!("{median:.0}")),
-            ratio(&medians, false),
+            rate.iter().map(|median| format!("{median:.0}")),
+            ratio(&rate, false),
+        );
+        let cost = medians(rows, |round| round.server_load / round.per_second * 1e6);
+        self.push(
+            "… server's processor time each, µs",
+            cost.iter().map(|median| format!("{median:.1}")),
+            ratio(&cost, true),
         );
     }
 
