@@ -74,7 +74,7 @@ export class Server {
   /** @param {string} listen */
   async #start(listen) {
     const args = ["serve", "--listen", listen];
-    if (!this.#args.includes("--relay-listen")) args.push("--relay-listen", "127.0.0.1:0");
+    if (!this.#args.includes("--no-stun")) args.push("--relay-listen", "127.0.0.1:0");
     const child = spawn(BINARY, [...args, ...this.#args], { stdio: ["ignore", "pipe", "pipe"] });
     running.add(child);
     child.once("exit", () => running.delete(child));

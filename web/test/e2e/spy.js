@@ -1,0 +1,94 @@
+/**
+ * What a page did, seen from below the library: the browser's own objects, counted as they are made.
+ * @module
+ */
+
+/**
+ * Runs in a page before its scripts. `globalThis.seen` then tells what went on.
+ */
+export function spy() {
+  const seen = {
+    /** Text frames handed to WebSockets, and received. @type {string[]} */ sent: [], /** @type {string[]} */ received: [],
+    /** @type {WebSocket[]} */ sockets: [],
+    /** @type {RTCPeerConnection[]} */ connections: [],
+    /** Made by createDataChannel. @type {RTCDataChannel[]} */ made: [],
+    /** Received by event. @type {RTCDataChannel[]} */ got: [],
+    /** Candidates added while there was no remote description. */ early: 0,
+    added: 0,
+    /** Intervals that run. @type {Set<unknown>} */ intervals: new Set(),
+  };
+  Object.assign(globalThis, { seen });
+
+  globalThis.WebSocket = class extends WebSocket {
+    /** @param {string} url @param {string[]} [protocols] */
+    constructor(url, protocols) {
+      super(url, protocols);
+      seen.sockets.push(this);
+      this.addEventListener("message", ({ data }) => seen.received.push(String(data)));
+    }
+    /** @override @param {any} data */
+    send(data) {
+      seen.sent.push(String(data));
+      super.send(data);
+    }
+  };
+
+  globalThis.RTCPeerConnection = /** @type {any} */ (class extends RTCPeerConnection {
+    /** @param {RTCConfiguration} configuration */
+    constructor(configuration) {
+      super(configuration);
+      seen.connections.push(this);
+      this.addEventListener("datachannel", ({ channel }) => seen.got.push(channel));
+    }
+    /** @override @param {string} label @param {RTCDataChannelInit} options */
+    createDataChannel(label, options) {
+      const channel = super.createDataChannel(label, options);
+      seen.made.push(channel);
+      return channel;
+    }
+    /** @override @param {any} candidate */
+    addIceCandidate(candidate) {
+      seen.added += 1;
+      if (!this.remoteDescription) seen.early += 1;
+      return super.addIceCandidate(candidate);
+    }
+  });
+
+  const { setInterval, clearInterval } = globalThis;
+  globalThis.setInterval = /** @type {any} */ ((/** @type {any[]} */ ...args) => {
+    const id = /** @type {any} */ (setInterval)(...args);
+    seen.intervals.add(id);
+    return id;
+  });
+  globalThis.clearInterval = (id) => {
+    seen.intervals.delete(id);
+    clearInterval(id);
+  };
+}
+
+/**
+ * What was seen, as plain values. Runs in the page.
+ */
+export function sightings() {
+  const { seen } = /** @type {any} */ (globalThis);
+  const describe = (/** @type {RTCDataChannel} */ channel) => ({
+    label: channel.label,
+    protocol: channel.protocol,
+    ordered: channel.ordered,
+    maxRetransmits: channel.maxRetransmits,
+    maxPacketLifeTime: channel.maxPacketLifeTime,
+    negotiated: channel.negotiated,
+    id: channel.id,
+  });
+  return {
+    sent: seen.sent.map((/** @type {string} */ text) => JSON.parse(text)),
+    received: seen.received.map((/** @type {string} */ text) => JSON.parse(text)),
+    sockets: seen.sockets.map((/** @type {WebSocket} */ { readyState }) => readyState),
+    connections: seen.connections.map((/** @type {RTCPeerConnection} */ { connectionState }) => connectionState),
+    made: seen.made.map(describe),
+    got: seen.got.map(describe),
+    early: seen.early,
+    added: seen.added,
+    intervals: seen.intervals.size,
+  };
+}
