@@ -3,8 +3,10 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
+use crowfly_server::Config;
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -28,7 +30,70 @@ pub(crate) struct File {
     pub(crate) max_rooms: Option<usize>,
     pub(crate) max_rooms_per_source: Option<u32>,
     pub(crate) messages_per_second: Option<u32>,
-    pub(crate) drain_seconds: Option<u64>,
+    pub(crate) drain_seconds: Option<Seconds>,
+    // The rest of the limits, `docs/protocol.md`; nobody needs them on a command line.
+    pub(crate) max_message_bytes: Option<usize>,
+    pub(crate) max_queued_bytes: Option<usize>,
+    pub(crate) header_timeout_seconds: Option<Seconds>,
+    pub(crate) join_timeout_seconds: Option<Seconds>,
+    pub(crate) ping_interval_seconds: Option<Seconds>,
+    pub(crate) ping_timeout_seconds: Option<Seconds>,
+    pub(crate) close_timeout_seconds: Option<Seconds>,
+    pub(crate) seat_kept_seconds: Option<Seconds>,
+    pub(crate) failed_look_ups_per_minute: Option<u32>,
+    pub(crate) stun_per_second: Option<u16>,
+}
+
+/// A time, in seconds and parts of seconds.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(try_from = "f64")]
+pub(crate) struct Seconds(pub(crate) Duration);
+
+impl TryFrom<f64> for Seconds {
+    type Error = &'static str;
+
+    /// Within what can be added to any instant.
+    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
+        if (0.001..=1e9).contains(&seconds) {
+            Ok(Self(Duration::from_secs_f64(seconds)))
+        } else {
+            Err("a time is between 0.001 and 1000000000 seconds")
+        }
+    }
+}
+
+/// Sets the limits that only a file sets.
+pub(crate) fn apply_limits(file: &File, config: &mut Config) {
+    set(&mut config.sockets.max_message, file.max_message_bytes);
+    set(&mut config.sockets.max_queued, file.max_queued_bytes);
+    set(&mut config.stun_rate, file.stun_per_second);
+    set(
+        &mut config.hub.failed_look_ups.count,
+        file.failed_look_ups_per_minute,
+    );
+    for (setting, given) in [
+        (&mut config.http.header_timeout, file.header_timeout_seconds),
+        (&mut config.hub.join_timeout, file.join_timeout_seconds),
+        (&mut config.hub.seat_kept, file.seat_kept_seconds),
+        (
+            &mut config.sockets.ping_interval,
+            file.ping_interval_seconds,
+        ),
+        (&mut config.sockets.ping_timeout, file.ping_timeout_seconds),
+        (
+            &mut config.sockets.close_timeout,
+            file.close_timeout_seconds,
+        ),
+    ] {
+        set(setting, given.map(|Seconds(given)| given));
+    }
+}
+
+/// Replaces a setting when another one is given.
+pub(crate) fn set<T>(setting: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *setting = given;
+    }
 }
 
 /// RTCIceServer (W3C WebRTC §4.2.2).

@@ -12,7 +12,7 @@ use crowfly_server::{Asset, Assets, BindError, Config, IceServers, Origin, Serve
 use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, File};
+use crate::config::{self, File, set};
 use crate::output::{hint, line};
 
 const STUN_PORT: u16 = 3478;
@@ -249,6 +249,7 @@ fn settle(args: Args, file: File) -> anyhow::Result<Config> {
         assets: embedded(),
         ..Config::default()
     };
+    config::apply_limits(&file, &mut config);
     let default_listen = config.listen;
     config.listen = args.listen.or(file.listen).unwrap_or(default_listen);
     let stun_wanted = !args.no_stun && (file.stun.unwrap_or(true) || args.relay_listen.is_some());
@@ -305,16 +306,10 @@ fn settle(args: Args, file: File) -> anyhow::Result<Config> {
     set(
         &mut config.http.drain,
         args.drain_seconds
-            .or(file.drain_seconds)
-            .map(Duration::from_secs),
+            .map(Duration::from_secs)
+            .or(file.drain_seconds.map(|config::Seconds(given)| given)),
     );
     Ok(config)
-}
-
-fn set<T>(setting: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *setting = given;
-    }
 }
 
 fn networks(args: Vec<Network>, file: Option<Vec<IpNet>>) -> Option<Vec<IpNet>> {

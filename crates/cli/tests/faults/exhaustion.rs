@@ -1,0 +1,69 @@
+//! Row 64: more sockets than there are descriptors.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use crate::kit::{Approach, Bystanders, Client, Pace, Pair, Server, alone, note, process, sized};
+
+/// What the server may take of one core while it has no descriptor left and is asked for more all the time. Its honest work for the
+/// bystanders is in it; a spinning server takes all of it.
+const SHARE: f64 = 0.6;
+
+/// Descriptors for the bystanders, one pair, and the server's own files.
+const SPARE: usize = 64;
+
+#[test]
+fn out_of_descriptors_it_serves_whom_it_has_and_accepts_again() {
+    let _turn = alone();
+    let sockets = sized(2_000, 10_000);
+    let limit = sockets + SPARE;
+    let server = Server::start_with_descriptors("", limit);
+    let bystanders = Bystanders::start(&server);
+    let mut pair = Pair::meet(server.address);
+    let mut held: Vec<_> = (0..sockets)
+        .map(|number| from(number).connect(server.address))
+        .collect();
+    // Nobody is closed for not joining meanwhile.
+    held.iter_mut()
+        .for_each(|client| drop(crate::kit::room::create(client)));
+    let mut share: f64 = 0.0;
+    bystanders.assert_undisturbed(|| {
+        let knocking: Vec<_> = (0..2 * SPARE)
+            .map(|number| from(sockets + number).knock(server.address))
+            .collect();
+        server.wait_for_descriptors(limit);
+        let (begun, used) = (Instant::now(), process::processor_time(server.id()));
+        let mut pace = Pace::every(Duration::from_millis(50));
+        while begun.elapsed() < Duration::from_secs(1) {
+            drop(from(sockets).knock(server.address));
+            pace.tick();
+        }
+        let used = process::processor_time(server.id()) - used;
+        share = used.as_secs_f64() / begun.elapsed().as_secs_f64();
+        pair.assert_talking();
+        drop(knocking);
+    });
+    note(&format!(
+        "{:.0} % of a core with all {limit} descriptors in use",
+        share * 100.0
+    ));
+    assert!(share < SHARE, "{:.0} % of a core", share * 100.0);
+    // Those who wait are let in as soon as others go.
+    let mut waiting: Vec<Client> = (0..2 * SPARE)
+        .map(|number| from(sockets + number).knock(server.address))
+        .collect();
+    server.wait_for_descriptors(limit);
+    drop(held.split_off(sockets / 2));
+    for client in &mut waiting {
+        assert_eq!(client.response_head().map(|(status, _)| status), Some(101));
+        client.receive_type("welcome");
+    }
+    pair.assert_talking();
+    assert!(server.log().lines().count() < 100, "{}", server.log());
+}
+
+/// Sources enough that none reaches its own limit.
+fn from(number: usize) -> Approach {
+    let host = u8::try_from(1 + number / 900).expect("few enough");
+    Approach::default().from(Ipv4Addr::new(127, 0, 2, host))
+}

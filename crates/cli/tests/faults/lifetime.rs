@@ -1,0 +1,127 @@
+//! Rows 3 and 4: connections that do nothing, and connections that are dead without having said so.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::kit::{Client, Event, Pace, Pair, Server, among_others, room};
+
+#[test]
+fn a_socket_that_never_joins_is_closed() {
+    let _turn = among_others();
+    let server = Server::start("join-timeout-seconds = 0.5");
+    let mut idle = Client::connect(server.address);
+    assert_eq!(idle.end(), Event::closed(1008, "join-timeout"));
+    // Talking is not joining.
+    let mut busy = Client::connect(server.address);
+    let mut pace = Pace::every(Duration::from_millis(20));
+    let end = loop {
+        pace.tick();
+        busy.send(&json!({ "type": "leave", "id": 1 }));
+        match busy.event() {
+            Event::Message(answer) => assert_eq!(answer["code"], "not-in-room"),
+            end => break end,
+        }
+    };
+    assert_eq!(end, Event::closed(1008, "join-timeout"));
+    drop([idle, busy]);
+    server.wait_for_metric("crowfly_closes_total{reason=\"join-timeout\"}", 2);
+}
+
+#[test]
+fn a_dead_network_is_noticed_and_the_seat_is_freed() {
+    let _turn = among_others();
+    let server = Server::start(
+        "ping-interval-seconds = 0.3\nping-timeout-seconds = 0.2\nseat-kept-seconds = 0.4",
+    );
+    let mut pair = Pair::meet(server.address);
+    // From here on it is as if its cable were cut: nothing comes from it, no FIN, no pong.
+    pair.joiner.alive = false;
+    assert_eq!(
+        pair.creator.receive_type("peer-offline")["peer"],
+        pair.joiner.peer
+    );
+    let left = pair.creator.receive_type("peer-left");
+    assert_eq!(
+        (&left["reason"], &left["session"]),
+        (&json!("lost"), &json!(pair.session))
+    );
+    let mut next = Client::connect(server.address);
+    assert_eq!(
+        next.ask(room::join(&pair.room, &room::new_session()))["type"],
+        "joined"
+    );
+    pair.creator.receive_type("peer-joined");
+    // The cable is mended too late: it finds out why it was cut off.
+    assert_eq!(pair.joiner.end(), Event::closed(1008, "ping-timeout"));
+}
+
+#[test]
+fn a_kept_seat_is_taken_by_nobody_else_and_given_back() {
+    let _turn = among_others();
+    let server = Server::start("");
+    let Pair {
+        mut creator,
+        joiner,
+        room,
+        session,
+        tokens,
+    } = Pair::meet(server.address);
+    drop(joiner);
+    creator.receive_type("peer-offline");
+    assert_eq!(
+        creator.refused(room::signal(&session, json!(1))),
+        "peer-offline"
+    );
+    let mut next = Client::connect(server.address);
+    assert_eq!(
+        next.refused(room::join(&room, &room::new_session())),
+        "room-full"
+    );
+    let resume = json!({ "type": "resume", "room": room, "token": tokens[1], "session": session });
+    let resumed = next.ask(resume);
+    assert_eq!(
+        (&resumed["type"], &resumed["session"]),
+        (&json!("resumed"), &json!(session)),
+        "{resumed}"
+    );
+    creator.receive_type("peer-online");
+    creator.send(&room::signal(&session, json!("again")));
+    assert_eq!(next.receive_type("signal")["payload"], "again");
+}
+
+#[test]
+fn rooms_of_dropped_sockets_do_not_stay() {
+    let _turn = among_others();
+    let server = Server::start("seat-kept-seconds = 0.3");
+    let mut watcher = Pair::meet(server.address);
+    for _ in 0..20 {
+        drop(Pair::meet(server.address));
+    }
+    assert!(server.metric("crowfly_rooms") > 1);
+    server.wait_for_metric("crowfly_rooms", 1);
+    server.wait_for_metric("crowfly_connections", 2);
+    watcher.assert_talking();
+}
+
+/// Both at once, because each takes the ten seconds that `docs/protocol.md` promises.
+#[test]
+fn silence_ends_after_ten_seconds_by_default() {
+    let _turn = among_others();
+    let server = Server::start("");
+    let begun = Instant::now();
+    let mut welcomed = Client::connect(server.address);
+    let mut silent = Client::bare(server.address);
+    silent
+        .send_bytes(b"GET /ws HTTP/1.1\r\nHost:")
+        .expect("half a head is taken");
+    assert_eq!(welcomed.end(), Event::closed(1008, "join-timeout"));
+    // It may be told 408 (RFC 9110 §15.5.9) before.
+    while silent.response_head().is_some() {}
+    let took = begun.elapsed();
+    let promised = Duration::from_secs(10);
+    assert!(
+        took >= promised - Duration::from_millis(500) && took < promised * 3,
+        "closed after {took:?}"
+    );
+}
