@@ -15,12 +15,13 @@ mod tidy;
 mod workspace;
 
 const HELP: &str = "\
-cargo xtask test [GROUP] [FILTER] [options]   everything, or one group: lint, rust, js, e2e
+cargo xtask test [GROUP] [FILTER] [options]   everything, or one group: lint, rust, js, e2e, rfc6455
 cargo xtask setup                             installs what the tests need, or says how to
 cargo xtask tidy                              the house rules alone
 
   GROUP          lint: fmt, clippy, deny, tidy; rust: unit, integration and doc tests;
-                 js: tsc and node tests; e2e: Chromium and Firefox against the release binary
+                 js: tsc and node tests; e2e: Chromium and Firefox against the release binary;
+                 rfc6455: the Autobahn suite against the WebSocket code of /ws
   FILTER         rust: part of a test's name; js, e2e: part of a file's name, else of a test's name
   --repeat N     run the tests N times, stop at the first failure
   --long         the full-size runs (1 GiB transfers and the like)

@@ -39,18 +39,26 @@ pub(crate) enum Group {
     Rust,
     Js,
     E2e,
+    Rfc6455,
 }
 
 impl Group {
     /// The groups that a word on the command line means; all without one.
     pub(crate) fn select(word: Option<&str>) -> Result<Vec<Group>> {
         Ok(match word {
-            None => vec![Group::Lint, Group::Rust, Group::Js, Group::E2e],
+            None => vec![
+                Group::Lint,
+                Group::Rust,
+                Group::Js,
+                Group::E2e,
+                Group::Rfc6455,
+            ],
             Some("lint") => vec![Group::Lint],
             Some("rust") => vec![Group::Rust],
             Some("js") => vec![Group::Js],
             Some("e2e") => vec![Group::E2e],
-            Some(other) => bail!("no such group of tests: {other} (lint, rust, js, e2e)"),
+            Some("rfc6455") => vec![Group::Rfc6455],
+            Some(other) => bail!("no such group of tests: {other} (lint, rust, js, e2e, rfc6455)"),
         })
     }
 
@@ -60,6 +68,7 @@ impl Group {
             Group::Rust => &[Part::RustTests, Part::DocTests],
             Group::Js => &[Part::Tsc, Part::NodeTests],
             Group::E2e => &[Part::ReleaseBuild, Part::E2e],
+            Group::Rfc6455 => &[Part::Autobahn],
         }
     }
 
@@ -69,6 +78,7 @@ impl Group {
             Group::Rust => &[],
             Group::Js => &[Need::Node, Need::NpmPackages],
             Group::E2e => &[Need::Node, Need::NpmPackages, Need::Chromium, Need::Firefox],
+            Group::Rfc6455 => &[Need::Python],
         }
     }
 }
@@ -85,6 +95,7 @@ enum Part {
     NodeTests,
     ReleaseBuild,
     E2e,
+    Autobahn,
 }
 
 impl Part {
@@ -100,13 +111,17 @@ impl Part {
             Part::NodeTests => "node tests",
             Part::ReleaseBuild => "release build",
             Part::E2e => "e2e",
+            Part::Autobahn => "autobahn",
         }
     }
 
     /// Parts that run tests; executing none is a failure, since it would pass for ever. The workspace may have no doc
     /// test, and a filter leaves some runners empty.
     fn must_execute_tests(self) -> bool {
-        matches!(self, Part::RustTests | Part::NodeTests | Part::E2e)
+        matches!(
+            self,
+            Part::RustTests | Part::NodeTests | Part::E2e | Part::Autobahn
+        )
     }
 
     fn repeats(self) -> bool {
@@ -139,6 +154,11 @@ impl Part {
             Part::NodeTests => node_tests(root, "web/test", &[], options)?,
             Part::ReleaseBuild => cargo(&["build", "--release", "--locked"]),
             Part::E2e => e2e(root, options)?,
+            Part::Autobahn => {
+                let mut command = Command::new("python3");
+                command.arg("crates/server/tests/autobahn/run.py");
+                command
+            }
         };
         let shown: Vec<_> = command
             .get_args()
@@ -381,7 +401,7 @@ mod tests {
             Group::select(Some("js")).expect("js is a group"),
             [Group::Js]
         );
-        assert_eq!(Group::select(None).expect("no word is fine").len(), 4);
+        assert_eq!(Group::select(None).expect("no word is fine").len(), 5);
         assert!(Group::select(Some("jss")).is_err());
     }
 

@@ -115,6 +115,11 @@ fn tests_executed(line: &str) -> Option<u64> {
     if line.starts_with("Summary [") {
         return number_before(line, " tests run").or_else(|| number_before(line, " test run"));
     }
+    if let Some((passed, rest)) = line.split_once(" passed, ")
+        && let (Ok(passed), Some(failed)) = (passed.parse::<u64>(), rest.strip_suffix(" failed"))
+    {
+        return Some(passed + failed.parse::<u64>().ok()?);
+    }
     let count = |name: &str| {
         line.strip_prefix("ℹ ")
             .or(line.strip_prefix("# "))?
@@ -168,6 +173,7 @@ mod tests {
             ("ℹ fail 2", Some(2)),
             ("ℹ tests 9", None),
             ("# pass 3", Some(3)),
+            ("158 passed, 89 failed", Some(247)),
             ("running 12 tests", None),
         ];
         for (line, expected) in cases {

@@ -21,10 +21,11 @@ pub(crate) enum Need {
     NpmPackages,
     Chromium,
     Firefox,
+    Python,
 }
 
 impl Need {
-    pub(crate) const ALL: [Need; 7] = [
+    pub(crate) const ALL: [Need; 8] = [
         Need::Rustfmt,
         Need::Clippy,
         Need::CargoDeny,
@@ -32,6 +33,7 @@ impl Need {
         Need::NpmPackages,
         Need::Chromium,
         Need::Firefox,
+        Need::Python,
     ];
 
     fn is_there(self, root: &Path) -> bool {
@@ -46,6 +48,14 @@ impl Need {
             Need::NpmPackages => packages_are_current(root).unwrap_or(false),
             Need::Chromium => chromium().is_some(),
             Need::Firefox => firefox().is_some(),
+            // Debian packs what makes virtual environments apart.
+            Need::Python => answers(
+                "python3",
+                &[
+                    "-c",
+                    "import ensurepip, sys; assert sys.version_info >= (3, 11)",
+                ],
+            ),
         }
     }
 
@@ -70,6 +80,7 @@ impl Need {
             // Without recommended packages there are neither fonts nor the sandbox that users other than root need.
             Need::Chromium => apt(&["chromium", "chromium-sandbox", "fonts-liberation"]),
             Need::Firefox => apt(&["firefox-esr", "fonts-liberation"]),
+            Need::Python => apt(&["python3", "python3-venv"]),
         }
     }
 
@@ -82,6 +93,7 @@ impl Need {
             Need::NpmPackages => "the npm packages of web/",
             Need::Chromium => "Chromium",
             Need::Firefox => "Firefox",
+            Need::Python => "Python 3.11 or newer, with venv",
         }
     }
 }
