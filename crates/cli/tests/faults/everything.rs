@@ -18,7 +18,8 @@ const MEBIBYTE: u64 = 1 << 20;
 #[test]
 fn everything_at_once_leaves_the_others_served() {
     let _turn = alone();
-    let server = Server::start("");
+    let server = Server::start("seat-kept-seconds = 0.5");
+    let descriptors = process::descriptors(server.id());
     let bystanders = Bystanders::start(&server);
     let (before, log) = (process::resident(server.id()), server.log().len());
     let stop = AtomicBool::new(false);
@@ -36,9 +37,21 @@ fn everything_at_once_leaves_the_others_served() {
         server.log().len() - log,
     );
     note(&format!("{grown} bytes more, {logged} bytes of log"));
+    // The attacks were felt where they should be.
+    for refused in [
+        "crowfly_refusals_total{code=\"rate-limited\"}",
+        "crowfly_stun_ignored_total",
+    ] {
+        assert!(server.metric(refused) > 1_000, "{refused}");
+    }
     assert!(logged <= LOG, "{logged} bytes of log: {}", server.log());
     assert!(grown <= 32 * MEBIBYTE, "{grown} bytes more");
     Pair::meet(server.address).assert_talking();
+    // All of it is given back.
+    drop(bystanders);
+    server.wait_for_metric("crowfly_connections", 0);
+    server.wait_for_metric("crowfly_rooms", 0);
+    server.wait_for_descriptors(|open| open <= descriptors);
 }
 
 /// Row 2: five hundred heads that never end.
@@ -67,7 +80,10 @@ fn babble(server: &Server, stop: &AtomicBool) {
         let mut pair = Pair::meet(server.address);
         let message = pair.signal(json!({ "kind": "weather" })).to_string();
         let burst = frame::frame(FIN | TEXT, message.as_bytes()).repeat(100);
-        while !stop.load(Ordering::Relaxed) && pair.joiner.send_bytes(&burst).is_ok() {
+        while !stop.load(Ordering::Relaxed)
+            && pair.joiner.send_bytes(&burst).is_ok()
+            && !pair.joiner.has_ended()
+        {
             pace.tick();
         }
     }

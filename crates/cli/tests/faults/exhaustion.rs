@@ -31,7 +31,7 @@ fn out_of_descriptors_it_serves_whom_it_has_and_accepts_again() {
         let knocking: Vec<_> = (0..2 * SPARE)
             .map(|number| from(sockets + number).knock(server.address))
             .collect();
-        server.wait_for_descriptors(limit);
+        server.wait_for_descriptors(|open| open >= limit);
         let (begun, used) = (Instant::now(), process::processor_time(server.id()));
         let mut pace = Pace::every(Duration::from_millis(50));
         while begun.elapsed() < Duration::from_secs(1) {
@@ -52,7 +52,7 @@ fn out_of_descriptors_it_serves_whom_it_has_and_accepts_again() {
     let mut waiting: Vec<Client> = (0..2 * SPARE)
         .map(|number| from(sockets + number).knock(server.address))
         .collect();
-    server.wait_for_descriptors(limit);
+    server.wait_for_descriptors(|open| open >= limit);
     drop(held.split_off(sockets / 2));
     for client in &mut waiting {
         assert_eq!(client.response_head().map(|(status, _)| status), Some(101));

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::kit::client::timed_out;
+use crate::kit::frame::{FIN, RSV1, TEXT};
 use crate::kit::{
-    Approach, Client, Pace, Pair, Server, alone, among_others, process, sized, undisturbed,
+    Approach, Client, Event, Pace, Pair, Server, alone, among_others, process, sized, undisturbed,
 };
 
 #[test]
@@ -121,6 +122,25 @@ fn programs_without_an_origin_name_the_protocol() {
         stumbling.response_head().map(|(status, _)| status),
         Some(403)
     );
+}
+
+/// Compression would let a few bytes become many (NATS CVE-2026-27571), so none is agreed on.
+#[test]
+fn no_extension_is_agreed_on() {
+    let _turn = among_others();
+    let server = Server::start("");
+    let offer = "permessage-deflate; client_max_window_bits";
+    let mut client = Approach::default()
+        .header("Sec-WebSocket-Extensions", offer)
+        .knock(server.address);
+    let (status, head) = client.response_head().expect("an answer");
+    assert_eq!(status, 101);
+    let head = head.to_ascii_lowercase();
+    assert!(!head.contains("sec-websocket-extensions"), "{head}");
+    client.receive_type("welcome");
+    // A compressed frame all the same: its reserved bit has no meaning (RFC 6455 §5.2).
+    client.send_frame(FIN | RSV1 | TEXT, b"\xAA\x56\x2A\xA9\x2C\x48");
+    assert_eq!(client.end(), Event::closed(1002, ""));
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Row 11: fifty want the last seat at once.
+//! Row 11 and other races: fifty want the last seat at once, or a room ends while somebody joins.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::kit::{Client, Server, alone, note, room, sized};
 
@@ -53,8 +53,46 @@ fn of_fifty_joiners_exactly_one_gets_the_last_seat() {
     ));
     assert!(winners > JOINERS / 2, "{winners} ever won: nobody raced");
     assert_eq!(server.metric("crowfly_rooms"), 0);
-    assert_eq!(
-        joiners[0].1.ask(json!({ "type": "weather" }))["type"],
-        Value::from("error")
-    );
+}
+
+/// Whoever comes first: either the room is gone and the joiner is told so, or it is occupied and stays.
+#[test]
+fn joining_races_destroying() {
+    let _turn = alone();
+    let server =
+        Server::start("messages-per-second = 100000\nfailed-look-ups-per-minute = 1000000000");
+    let [mut creator, mut joiner] = [
+        Client::connect(server.address),
+        Client::connect(server.address),
+    ];
+    let (mut joined, mut destroyed) = (0, 0);
+    let rounds = sized(1_000, 100_000);
+    for round in 0..rounds {
+        let (room, _) = room::create(&mut creator);
+        let mut join = room::join(&room, &room::new_session());
+        join["id"] = json!(1);
+        let destroy = json!({ "type": "destroy", "id": 1 });
+        if round % 2 == 0 {
+            joiner.send(&join);
+            creator.send(&destroy);
+        } else {
+            creator.send(&destroy);
+            joiner.send(&join);
+        }
+        let [joiners, creators] = [&mut joiner, &mut creator]
+            .map(|client| client.answer_to(1).expect("every request is answered"));
+        if joiners["type"] == "joined" {
+            joined += 1;
+            assert_eq!(creators["code"], "room-occupied", "{creators}");
+            assert_eq!(joiner.ask(json!({ "type": "leave" }))["type"], "left");
+            creator.ask(json!({ "type": "destroy" }));
+        } else {
+            destroyed += 1;
+            assert_eq!(joiners["code"], "room-not-found", "{joiners}");
+            assert_eq!(creators["type"], "destroyed", "{creators}");
+        }
+    }
+    note(&format!("{joined} joined, {destroyed} came too late"));
+    assert!(joined > 0 && destroyed > 0, "nobody raced");
+    assert_eq!(server.metric("crowfly_rooms"), 0);
 }

@@ -1,5 +1,6 @@
 //! Rows 3 and 4: connections that do nothing, and connections that are dead without having said so.
 
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -88,6 +89,21 @@ fn a_kept_seat_is_taken_by_nobody_else_and_given_back() {
     creator.receive_type("peer-online");
     creator.send(&room::signal(&session, json!("again")));
     assert_eq!(next.receive_type("signal")["payload"], "again");
+}
+
+/// A client that says it will send no more is gone (there is no half-open WebSocket, RFC 6455 §7.1.1), and costs nothing.
+#[test]
+fn a_half_closed_socket_is_let_go() {
+    let _turn = among_others();
+    let server = Server::start("");
+    let mut pair = Pair::meet(server.address);
+    pair.joiner
+        .stream
+        .shutdown(Shutdown::Write)
+        .expect("a socket");
+    pair.creator.receive_type("peer-offline");
+    assert_eq!(pair.joiner.end(), Event::Dropped);
+    server.wait_for_metric("crowfly_connections", 1);
 }
 
 #[test]

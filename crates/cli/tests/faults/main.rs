@@ -11,6 +11,7 @@ mod http;
 mod kit;
 mod last_seat;
 mod lifetime;
+mod limits;
 mod membership;
 mod messages;
 mod overload;

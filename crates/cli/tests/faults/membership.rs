@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::kit::{Client, Pair, Server, among_others, room};
+use crate::kit::frame::{self, FIN, TEXT};
+use crate::kit::{Client, Event, Pair, Server, among_others, room};
 
 #[test]
 fn a_spoofed_sender_is_overwritten() {
@@ -52,6 +53,32 @@ fn a_stranger_is_heard_by_nobody() {
     );
     for member in [&mut pair.creator, &mut pair.joiner] {
         member.assert_undisturbed();
+    }
+    pair.assert_talking();
+}
+
+#[test]
+fn strangers_that_come_and_go_end_nothing() {
+    let _turn = among_others();
+    let server = Server::start("");
+    let mut pair = Pair::meet(server.address);
+    for _ in 0..20 {
+        let mut stranger = Client::connect(server.address);
+        assert_eq!(
+            stranger.refused(room::join(&pair.room, &room::new_session())),
+            "room-full"
+        );
+    }
+    for member in [&mut pair.creator, &mut pair.joiner] {
+        member.assert_undisturbed();
+        assert_eq!(
+            member.refused(json!({ "type": "destroy" })),
+            "room-occupied"
+        );
+        assert_eq!(
+            member.refused(room::join(&pair.room, &room::new_session())),
+            "already-in-room"
+        );
     }
     pair.assert_talking();
 }
@@ -149,10 +176,37 @@ fn a_seat_is_taken_back_by_its_token_only() {
         (&json!("resumed"), &json!(pair.joiner.peer)),
         "{back}"
     );
-    assert_eq!(
-        pair.creator.end(),
-        crate::kit::Event::closed(1008, "replaced")
-    );
+    assert_eq!(pair.creator.end(), Event::closed(1008, "replaced"));
+}
+
+/// Two tabs with one identity: the last one has the seat, the other is told, and the partner is with one of them all the time.
+#[test]
+fn of_two_with_one_token_the_last_has_the_seat() {
+    let _turn = among_others();
+    let server = Server::start("");
+    let Pair {
+        creator,
+        mut joiner,
+        room,
+        session,
+        tokens: [token, _],
+    } = Pair::meet(server.address);
+    let resume = json!({ "type": "resume", "room": room, "token": token, "session": session });
+    let mut tab = creator;
+    for number in 0..20 {
+        let mut other = Client::connect(server.address);
+        assert_eq!(other.ask(resume.clone())["type"], "resumed");
+        assert_eq!(tab.end(), Event::closed(1008, "replaced"));
+        assert_eq!(joiner.receive_type("peer-online")["type"], "peer-online");
+        joiner.send(&room::signal(&session, json!(number)));
+        assert_eq!(other.receive_type("signal")["payload"], number);
+        // What the one that was replaced still says reaches nobody.
+        let _ = tab.send_bytes(&text_frame(&room::signal(&session, json!("ghost"))));
+        tab = other;
+    }
+    joiner.assert_undisturbed();
+    drop(tab);
+    joiner.receive_type("peer-offline");
 }
 
 #[test]
@@ -214,10 +268,7 @@ fn names_are_names_and_nothing_else() {
     }
     let mut huge = Client::connect(server.address);
     huge.send(&json!({ "type": "create", "room": "x".repeat(1_000_000) }));
-    assert_eq!(
-        huge.end(),
-        crate::kit::Event::closed(1009, "message-too-large")
-    );
+    assert_eq!(huge.end(), Event::closed(1009, "message-too-large"));
     assert_eq!(server.metric("crowfly_rooms"), 0);
 }
 
@@ -248,4 +299,8 @@ fn spellings_of_one_name_are_one_room() {
             "room-taken"
         );
     }
+}
+
+fn text_frame(message: &Value) -> Vec<u8> {
+    frame::frame(FIN | TEXT, message.to_string().as_bytes())
 }

@@ -211,6 +211,16 @@ impl Client {
         }
     }
 
+    /// Whether the server has ended this connection; messages are lost.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        while let Some(event) = self.event_if_any() {
+            if !matches!(event, Event::Message(_)) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Answers the server's close frame (RFC 6455 §7.1.2).
     pub(crate) fn confirm_close(&mut self) {
         self.send_frame(frame::FIN | frame::CLOSE, &1000_u16.to_be_bytes());

@@ -9,6 +9,9 @@ pub(crate) const PONG: u8 = 0xA;
 /// The bit of a message's last frame.
 pub(crate) const FIN: u8 = 0x80;
 
+/// Of a compressed message (RFC 7692 §6), which nobody agreed on here.
+pub(crate) const RSV1: u8 = 0x40;
+
 /// What the server sent, whole.
 #[derive(Debug)]
 pub(crate) struct Frame {

@@ -117,11 +117,9 @@ impl Server {
         wait_for(name, || self.metric(name) == wanted);
     }
 
-    /// Waits until it has this many descriptors open, which is its limit.
-    pub(crate) fn wait_for_descriptors(&self, limit: usize) {
-        wait_for("all descriptors in use", || {
-            process::descriptors(self.id()) >= limit
-        });
+    /// Waits until so many of its descriptors are open.
+    pub(crate) fn wait_for_descriptors(&self, wanted: impl Fn(usize) -> bool) {
+        wait_for("descriptors", || wanted(process::descriptors(self.id())));
     }
 
     /// The body of a page.
