@@ -1,12 +1,11 @@
 /**
  * What happens under the hood, for whoever wants to know: states as chips, the path, and the trace as it grows, to be downloaded.
  */
-import { bytes, el, icon, nextFrame, setText } from "./dom.js";
+import { batched, bytes, el, icon, setText } from "./dom.js";
 import { chip, traceLine } from "./trace-line.js";
 
 /** @typedef {import("../client/types.d.ts").Peer} Peer */
 /** @typedef {import("../client/types.d.ts").PeerStats} PeerStats */
-/** @typedef {import("../client/types.d.ts").TraceRecord} TraceRecord */
 
 /** Lines shown; the download has them all. */
 const SHOWN = 200;
@@ -14,8 +13,7 @@ const SHOWN = 200;
 export class Details {
   /** @type {Peer | null} the last one, so that its trace can be had after it has left */
   #peer = null;
-  /** @type {TraceRecord[]} */
-  #queue = [];
+  #schedule = batched(() => this.#draw());
   #chips = el("p", { class: "chips", test: "states" });
   #facts = el("dl", { class: "facts" });
   #lines = el("ol", { class: "lines", test: "trace-lines", tabindex: 0, "aria-label": "Trace" });
@@ -39,11 +37,9 @@ export class Details {
    */
   follow(peer, signal) {
     this.#peer = peer;
-    this.#lines.replaceChildren();
-    this.#queue = peer.trace.records.slice(-SHOWN);
     this.#download.disabled = false;
-    peer.addEventListener("trace", (event) => this.#add(/** @type {Event & { record: TraceRecord }} */ (event).record), { signal });
-    this.#add();
+    peer.addEventListener("trace", () => this.#schedule(), { signal });
+    this.#schedule();
   }
 
   /** @param {Readonly<import("../client/types.d.ts").PeerStates> | null} states */
@@ -65,19 +61,18 @@ export class Details {
     this.#facts.replaceChildren(...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
   }
 
-  /** @param {TraceRecord} [record] */
-  #add(record) {
-    if (record) this.#queue.push(record);
-    if (this.#queue.length > 2 * SHOWN) this.#queue.splice(0, SHOWN);
-    if (this.#queue.length > 1 && record) return;
-    nextFrame(() => this.#draw());
+  /** @param {boolean} open */
+  set open(open) {
+    this.element.hidden = !open;
+    this.#draw();
   }
 
+  /** A call takes its place in the trace when it is made, and is told when it has ended: so the list is read anew each time. */
   #draw() {
+    if (this.element.hidden || !this.#peer) return;
     const list = this.#lines;
     const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
-    list.append(...this.#queue.splice(0).slice(-SHOWN).map(traceLine));
-    while (list.childElementCount > SHOWN) list.firstElementChild?.remove();
+    list.replaceChildren(...this.#peer.trace.records.slice(-SHOWN).map(traceLine));
     if (atEnd) list.scrollTop = list.scrollHeight;
   }
 
@@ -98,8 +93,8 @@ export function detailsButton(details) {
   const button = el("button", {
     class: "quiet", type: "button", test: "log", "aria-expanded": "false", "aria-controls": "details",
     click: () => {
-      const open = details.element.hidden;
-      details.element.hidden = !open;
+      const open = Boolean(details.element.hidden);
+      details.open = open;
       button.setAttribute("aria-expanded", String(open));
       setText(words, open ? "Hide log" : "Log");
     },

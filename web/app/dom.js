@@ -53,21 +53,34 @@ export function announce(text) {
 }
 
 /**
- * Before the next paint; in a hidden tab, where no frame comes, soon after.
- * @param {() => void} callback
+ * Makes of `draw` a function that may be called any number of times and draws once, before the next paint. In a hidden tab, where no
+ * frame comes and timers are slow, it draws at once, but again only after a pause: a flood is drawn in batches there, too.
+ * @param {() => void} draw
  */
-export function nextFrame(callback) {
-  let done = false;
-  const once = () => {
-    if (done) return;
-    done = true;
-    cancelAnimationFrame(frame);
-    clearTimeout(timer);
-    callback();
+export function batched(draw) {
+  let scheduled = false;
+  let last = -Infinity;
+  return () => {
+    if (scheduled) return;
+    scheduled = true;
+    let done = false;
+    const run = () => {
+      if (done) return;
+      done = true;
+      scheduled = false;
+      cancelAnimationFrame(frame);
+      clearTimeout(timer);
+      last = performance.now();
+      draw();
+    };
+    const frame = requestAnimationFrame(run);
+    const timer = setTimeout(run, PAUSE);
+    if (document.hidden && performance.now() - last > PAUSE) queueMicrotask(run);
   };
-  const frame = requestAnimationFrame(once);
-  const timer = setTimeout(once, 250);
 }
+
+/** Milliseconds. */
+const PAUSE = 200;
 
 /**
  * Sets text only when it differs, so that live regions speak once.
@@ -94,7 +107,9 @@ export function bytes(size) {
   return `${(size / 1000 ** unit).toPrecision(3)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
 }
 
-/** @param {Date} [date] */
-export function clock(date = new Date()) {
-  return date.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+const hoursAndMinutes = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+
+/** @param {Date} date */
+export function clock(date) {
+  return hoursAndMinutes.format(date);
 }

@@ -127,9 +127,9 @@ export class RoomView {
     this.#details.follow(peer, signal);
     this.#board?.follow(peer, signal);
     this.#status.verified(peer.verified);
-    for (const type of ["state", "open", "close"]) peer.addEventListener(type, () => this.#refresh(), { signal });
-    peer.addEventListener("message", (event) => this.#received(/** @type {Event & { data: unknown, name?: string }} */ (event)), { signal });
-    peer.addEventListener("error", (event) => this.#trouble(/** @type {Event & { error: unknown }} */ (event).error), { signal });
+    for (const type of /** @type {const} */ (["state", "open", "close"])) peer.addEventListener(type, () => this.#refresh(), { signal });
+    peer.addEventListener("message", (event) => this.#received(event), { signal });
+    peer.addEventListener("error", ({ error }) => this.#trouble(error), { signal });
     this.#poll(peer, signal);
     this.#refresh();
     if (hadFocus || document.activeElement === document.body) this.focus();
@@ -237,10 +237,10 @@ export class RoomView {
     return sentence;
   }
 
-  /** @param {{ data: unknown, name?: string }} message */
+  /** @param {{ data: string | ArrayBuffer | Blob, name: string | null }} message */
   #received({ data, name }) {
     if (typeof data === "string") this.#transcript.text("peer", data);
-    else this.#transcript.file("peer", name ?? "", data instanceof Blob ? data : new Blob([/** @type {BlobPart} */ (data)]));
+    else this.#transcript.file("peer", name ?? "", data instanceof Blob ? data : new Blob([data]));
     if (!document.hidden) return;
     this.#unread += 1;
     document.title = `(${this.#unread}) Crowfly`;
@@ -259,14 +259,14 @@ export class RoomView {
   }
 
   /**
-   * Path and round trip, every two seconds while somebody looks.
+   * Path and round trip, every two seconds.
    * @param {Peer} peer
    * @param {AbortSignal} signal
    */
   #poll(peer, signal) {
     let asking = false;
     const ask = async () => {
-      if (asking || document.hidden) return;
+      if (asking) return;
       asking = true;
       try {
         const stats = await peer.stats();

@@ -2,7 +2,7 @@
  * The list of what was said. It stays quick whatever the other side sends: entries are drawn in batches, once a frame; only the
  * newest few hundred are kept; long text is folded.
  */
-import { bytes, clock, el, icon, nextFrame, setText } from "./dom.js";
+import { batched, bytes, clock, el, icon, setText } from "./dom.js";
 import { safeFileName } from "./filename.js";
 
 /** @typedef {"own" | "peer"} Side */
@@ -20,6 +20,8 @@ const KEPT = 500;
 const FILES_KEPT = 100;
 /** Entries drawn in one frame: a few milliseconds of work. */
 const A_FRAME = 60;
+/** Milliseconds between frames drawn while more is waiting than that: most of it will never be read, and input comes first. */
+const FLOOD_PAUSE = 150;
 /** Characters kept of all messages together, and shown of one before it is folded; past `WHOLE` the rest can only be saved. */
 const CHARACTERS_KEPT = 8_000_000;
 const FOLDED = 800;
@@ -38,7 +40,8 @@ export class Transcript {
   #unseen = 0;
   #atEnd = true;
   #top = 0;
-  #scheduled = false;
+  #flooded = false;
+  #schedule = batched(() => this.#draw());
   #log = el("div", { class: "log", role: "log", tabindex: 0, "aria-label": "Messages", test: "chat-log", scroll: () => this.#scrolled() });
   #gone = el("p", { class: "gone", test: "let-go", hidden: true });
   #newer = el("button", { class: "newer", type: "button", test: "new-messages", hidden: true, click: () => this.toEnd() }, icon("down"), el("span"));
@@ -100,9 +103,7 @@ export class Transcript {
   #push(entry) {
     this.#queue.push(entry);
     if (this.#queue.length > 2 * KEPT) this.#thinQueue();
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    nextFrame(() => this.#draw());
+    if (!this.#flooded) this.#schedule();
   }
 
   /** More is waiting than would be kept: lets the oldest messages go before they are drawn. */
@@ -114,10 +115,10 @@ export class Transcript {
   }
 
   #draw() {
-    this.#scheduled = false;
     const batch = this.#queue.splice(0, A_FRAME);
+    this.#flooded = this.#queue.length > A_FRAME;
     // A flood must not be read aloud line by line.
-    this.#log.setAttribute("aria-busy", String(this.#queue.length > A_FRAME));
+    this.#log.setAttribute("aria-busy", String(this.#flooded));
     const page = document.createDocumentFragment();
     for (const entry of batch) {
       const drawn = draw(entry);
@@ -128,13 +129,13 @@ export class Transcript {
     }
     this.#log.append(page);
     this.#trim();
+    this.#gone.hidden = this.#letGo === 0;
+    if (this.#letGo) setText(this.#gone, `${this.#letGo.toLocaleString()} older messages are no longer kept on this page.`);
     if (batch.some((entry) => entry.kind === "text" && entry.side === "own")) this.#atEnd = true;
     if (this.#atEnd) this.toEnd();
     this.#seen();
-    if (this.#queue.length) {
-      this.#scheduled = true;
-      nextFrame(() => this.#draw());
-    }
+    if (this.#flooded) setTimeout(this.#schedule, FLOOD_PAUSE);
+    else if (this.#queue.length) this.#schedule();
   }
 
   #trim() {
@@ -152,8 +153,6 @@ export class Transcript {
       files -= Number(isFile);
       return false;
     });
-    this.#gone.hidden = false;
-    setText(this.#gone, `${this.#letGo.toLocaleString()} older messages are no longer kept on this page.`);
   }
 
   /** Only a reader scrolling up leaves the end: a list that grows or a window that shrinks fires scroll events, too. */

@@ -2,7 +2,7 @@
  * Step mode: a board of two lanes and five stages. One's own lane holds the WebRTC calls as buttons, in order; the other lane
  * tells what the far side does meanwhile. Loaded only when step by step is chosen.
  */
-import { announce, el, focusOn, icon, nextFrame, setText } from "../dom.js";
+import { announce, batched, el, focusOn, icon, setText } from "../dom.js";
 import { problemOf } from "../problem.js";
 import { chip, traceLine } from "../trace-line.js";
 import { StepCard } from "./step-card.js";
@@ -25,7 +25,8 @@ export class Board {
   #pressed = null;
   /** @type {Map<number, { element: HTMLElement, word: HTMLElement, lines: HTMLElement }>} what others do, by stage */
   #others = new Map();
-  #scheduled = false;
+  /** Steps, states and lines may change many times in one turn. */
+  #schedule = batched(() => this.#update());
   #connected = false;
   /** Whether focus moves on to the next step by itself; ends when the reader goes elsewhere. */
   #leading = false;
@@ -74,8 +75,8 @@ export class Board {
     this.#milestone.hidden = true;
     this.#body.replaceChildren();
     this.#role.textContent = ROLES[peer.role];
-    for (const type of ["step", "state"]) peer.addEventListener(type, () => this.#schedule(), { signal });
-    peer.addEventListener("trace", (event) => this.#trace(/** @type {Event & { record: TraceRecord }} */ (event).record), { signal });
+    for (const type of /** @type {const} */ (["step", "state"])) peer.addEventListener(type, () => this.#schedule(), { signal });
+    peer.addEventListener("trace", ({ record }) => this.#trace(record), { signal });
     this.#update();
   }
 
@@ -91,16 +92,6 @@ export class Board {
     this.#connected = true;
     this.#milestone.hidden = false;
     this.#update();
-  }
-
-  /** Steps, states and lines may change many times in one turn: drawn once. */
-  #schedule() {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    nextFrame(() => {
-      this.#scheduled = false;
-      this.#update();
-    });
   }
 
   #update() {
