@@ -156,7 +156,7 @@ mod tests {
 
     use crate::hub::{
         Event,
-        testing::{Scene, session},
+        tests::scene::{Scene, session},
     };
 
     #[test]

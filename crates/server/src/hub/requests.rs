@@ -212,7 +212,7 @@ mod tests {
 
     use crate::hub::{
         Config, Event,
-        testing::{Scene, session, signal},
+        tests::scene::{Scene, session, signal},
     };
 
     fn join(room: &str, number: u8) -> Value {

@@ -74,7 +74,7 @@ mod tests {
     use crowfly_protocol::ErrorCode;
     use serde_json::{Value, json};
 
-    use crate::hub::testing::{Scene, session, signal};
+    use crate::hub::tests::scene::{Scene, session, signal};
 
     fn resume(room: &str, token: &Value, number: u8) -> Value {
         json!({"type": "resume", "room": room, "token": token, "session": session(number)})

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crowfly_protocol::ErrorCode;
 use serde_json::json;
 
-use super::testing::{Scene, session, signal};
+use super::scene::{Scene, session, signal};
 
 fn join(room: &str, number: u8) -> serde_json::Value {
     json!({"type": "join", "room": room, "session": session(number)})

@@ -9,7 +9,7 @@ use std::{
 use crowfly_protocol::{ErrorCode, SessionId};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{Config, ConnectionId, Event, Hub, Input, Output};
+use crate::hub::{Config, ConnectionId, Event, Hub, Input, Output, Stats};
 
 pub(crate) struct Scene {
     pub(crate) hub: Hub,
@@ -168,7 +168,7 @@ impl Scene {
 
     /// Nothing is left of anything.
     pub(crate) fn is_empty(&self) -> bool {
-        self.hub.stats() == super::Stats::default()
+        self.hub.stats() == Stats::default()
     }
 }
 
