@@ -164,9 +164,9 @@ export class Pairing {
 
   /** Our own connection to the server. @param {boolean} online */
   setOnline(online) {
-    const returned = online && !this.#online;
+    const returned = online && !this.#online && this.#met;
     this.#online = online;
-    if (returned && !this.#met) this.#meet();
+    if (online && !this.#met) this.#meet();
     this.#reachable(returned);
   }
 
