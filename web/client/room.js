@@ -87,10 +87,14 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
       await room.#connecting;
       // The offer leaves right behind the join: one trip to the server, not two.
       pairing.trace.note(1, "send", "join");
-      const joined = room.#signaling.request("join", { room: name, session: pairing.session, token: options.token });
+      const joined = room.#takeSeat(name, pairing.session, options.token);
       pairing.setOnline(true);
-      room.#sit(await joined);
+      const seat = await joined;
+      room.#sit(seat);
       pairing.trace.note(1, "receive", "joined");
+      if (seat.peer !== null) return;
+      room.#dismiss(); // one's own seat taken back, and nobody opposite
+      room.#expect();
     });
   }
 
@@ -149,6 +153,20 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     this.#pairing?.useServers(this.#servers);
   }
 
+  /**
+   * A room ends with its last seat, as when the only one there reloads the page. A token of it makes it anew, and its link stays good.
+   * @param {string} name @param {string} session @param {string} [token]
+   */
+  async #takeSeat(name, session, token) {
+    try {
+      return await this.#signaling.request("join", { room: name, session, token });
+    } catch (refused) {
+      const { code } = /** @type {CrowflyError} */ (refused);
+      if (!token || (code !== "room-not-found" && code !== "room-unavailable")) throw refused;
+      return this.#signaling.request("resume", { room: name, token });
+    }
+  }
+
   /** @param {Message} welcome */
   #welcomed(welcome) {
     this.#id = String(welcome.peer);
@@ -160,9 +178,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   #sit(seat) {
     this.#name = String(seat.room);
     this.#token = String(seat.token);
-    if (seat.type !== "joined" || !this.#pairing) return;
-    if (typeof seat.peer === "string") this.#pairing.peerId = seat.peer;
-    else this.#dismiss(); // one's own seat taken back, and nobody opposite
+    if (typeof seat.peer === "string" && this.#pairing) this.#pairing.peerId = seat.peer;
   }
 
   /** A pairing that came to nothing, before anybody saw it. */
