@@ -1,12 +1,14 @@
 //! The configuration file of `serve`: the same settings as its flags, under the same names.
 
+use std::fmt::Display;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
-use crowfly_server::Config;
+use crowfly_server::{Config, Host, Origin};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -20,10 +22,10 @@ pub(crate) struct File {
     pub(crate) relay_listen: Option<SocketAddr>,
     pub(crate) stun: Option<bool>,
     pub(crate) web_dir: Option<PathBuf>,
-    pub(crate) public_host: Option<String>,
-    pub(crate) origin: Option<Vec<String>>,
-    pub(crate) trusted_proxy: Option<Vec<IpNet>>,
-    pub(crate) metrics_from: Option<Vec<IpNet>>,
+    pub(crate) public_host: Option<Parsed<Host>>,
+    pub(crate) origin: Option<Vec<Parsed<Origin>>>,
+    pub(crate) trusted_proxy: Option<Vec<Parsed<Network>>>,
+    pub(crate) metrics_from: Option<Vec<Parsed<Network>>>,
     pub(crate) ice_servers: Option<Vec<IceServer>>,
     pub(crate) max_connections: Option<usize>,
     pub(crate) max_connections_per_source: Option<u32>,
@@ -42,6 +44,37 @@ pub(crate) struct File {
     pub(crate) seat_kept_seconds: Option<Seconds>,
     pub(crate) failed_look_ups_per_minute: Option<u32>,
     pub(crate) stun_per_second: Option<u16>,
+}
+
+/// A value written as text, in the same way as on the command line.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String", bound = "T: FromStr<Err: Display>")]
+pub(crate) struct Parsed<T>(pub(crate) T);
+
+impl<T: FromStr<Err: Display>> TryFrom<String> for Parsed<T> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+            .map(Self)
+            .map_err(|error| format!("`{text}`: {error}"))
+    }
+}
+
+/// A network, or an address as the network of one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Network(pub(crate) IpNet);
+
+impl FromStr for Network {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let address = || text.parse::<IpAddr>().map(IpNet::from);
+        let network = text.parse::<IpNet>().or_else(|_| address());
+        network
+            .map(Self)
+            .map_err(|_| "expected an address or a network like 192.0.2.0/24")
+    }
 }
 
 /// A time, in seconds and parts of seconds.
@@ -97,7 +130,7 @@ pub(crate) fn set<T>(setting: &mut T, given: Option<T>) {
 }
 
 /// RTCIceServer (W3C WebRTC §4.2.2).
-#[derive(Debug, Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct IceServer {
     urls: Vec<String>,

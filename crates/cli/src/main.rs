@@ -27,6 +27,7 @@ struct Args {
     #[arg(
         long,
         global = true,
+        display_order = 1000,
         env = "CROWFLY_LOG",
         value_name = "FILTER",
         default_value = "warn",

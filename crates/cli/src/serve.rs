@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use crowfly_server::limits::Rate;
-use crowfly_server::{Asset, Assets, BindError, Config, IceServers, Origin, Server};
-use ipnet::IpNet;
+use crowfly_server::{Asset, Assets, BindError, Config, Host, IceServers, Origin, Server};
+use serde_json::value::to_raw_value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{self, File, set};
+use crate::config::{self, File, Network, Parsed, set};
 use crate::output::{hint, line};
 
 const STUN_PORT: u16 = 3478;
@@ -43,6 +43,7 @@ pub(crate) struct Args {
     #[arg(
         long,
         env = "CROWFLY_NO_STUN",
+        value_parser = clap::builder::BoolishValueParser::new(),
         conflicts_with = "relay_listen",
         hide_env_values = true
     )]
@@ -73,7 +74,7 @@ pub(crate) struct Args {
         value_name = "HOST",
         hide_env_values = true
     )]
-    public_host: Option<String>,
+    public_host: Option<Host>,
 
     /// Let pages of this origin connect, too, e.g. https://example.com; repeatable
     #[arg(
@@ -164,32 +165,15 @@ pub(crate) struct Args {
     drain_seconds: Option<u64>,
 }
 
-/// A network, or an address as the network of one.
-#[derive(Debug, Clone, Copy)]
-struct Network(IpNet);
-
-impl std::str::FromStr for Network {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let address = || text.parse::<IpAddr>().map(IpNet::from);
-        let network = text.parse::<IpNet>().or_else(|_| address());
-        network
-            .map(Self)
-            .map_err(|_| "expected an address or a network like 192.0.2.0/24".to_owned())
-    }
-}
-
 /// A JSON array of RTCIceServer dictionaries, checked.
 #[derive(Debug, Clone)]
-struct IceServerList(String);
+struct IceServerList(Vec<config::IceServer>);
 
 impl std::str::FromStr for IceServerList {
     type Err = serde_json::Error;
 
     fn from_str(text: &str) -> Result<Self, serde_json::Error> {
-        let servers: Vec<config::IceServer> = serde_json::from_str(text)?;
-        serde_json::to_string(&servers).map(Self)
+        serde_json::from_str(text).map(Self)
     }
 }
 
@@ -262,26 +246,30 @@ fn settle(args: Args, file: File) -> anyhow::Result<Config> {
             .with_context(|| format!("cannot open the folder {}", folder.display()))?;
         config.assets = Assets::Folder(folder);
     }
-    config.public_host = args.public_host.or(file.public_host);
-    config.origins = if args.origin.is_empty() {
-        origins(file.origin.unwrap_or_default())?
-    } else {
-        args.origin
+    config.public_host = args
+        .public_host
+        .or(file.public_host.map(|Parsed(host)| host));
+    set(&mut config.origins, given(args.origin, file.origin));
+    let networks = |networks: Vec<Network>| {
+        networks
+            .into_iter()
+            .map(|Network(network)| network)
+            .collect()
     };
-    config.trusted_proxies = networks(args.trusted_proxy, file.trusted_proxy).unwrap_or_default();
-    if let Some(networks) = networks(args.metrics_from, file.metrics_from) {
-        config.metrics_from = networks;
-    }
-    let from_file = file
+    set(
+        &mut config.trusted_proxies,
+        given(args.trusted_proxy, file.trusted_proxy).map(networks),
+    );
+    set(
+        &mut config.metrics_from,
+        given(args.metrics_from, file.metrics_from).map(networks),
+    );
+    if let Some(servers) = args
         .ice_servers
-        .map(|servers| serde_json::to_string(&servers))
-        .transpose()?;
-    if let Some(json) = args
-        .ice_servers
-        .map(|IceServerList(json)| json)
-        .or(from_file)
+        .map(|IceServerList(servers)| servers)
+        .or(file.ice_servers)
     {
-        config.ice_servers = IceServers::Fixed(json);
+        config.ice_servers = IceServers::Fixed(to_raw_value(&servers)?);
     }
     set(
         &mut config.http.max_connections,
@@ -298,9 +286,10 @@ fn settle(args: Args, file: File) -> anyhow::Result<Config> {
         args.max_rooms_per_source.or(file.max_rooms_per_source),
     );
     if let Some(count) = args.messages_per_second.or(file.messages_per_second) {
+        let count = count.max(1);
         config.hub.messages = Rate {
-            burst: 2 * count,
-            each: Duration::from_secs(1) / count.max(1),
+            burst: count.saturating_mul(2),
+            each: Duration::from_secs(1) / count,
         };
     }
     set(
@@ -312,22 +301,13 @@ fn settle(args: Args, file: File) -> anyhow::Result<Config> {
     Ok(config)
 }
 
-fn networks(args: Vec<Network>, file: Option<Vec<IpNet>>) -> Option<Vec<IpNet>> {
+/// What was given on the command line or by a variable, else what the file holds.
+fn given<T>(args: Vec<T>, file: Option<Vec<Parsed<T>>>) -> Option<Vec<T>> {
     if args.is_empty() {
-        file
+        file.map(|file| file.into_iter().map(|Parsed(value)| value).collect())
     } else {
-        Some(args.into_iter().map(|Network(network)| network).collect())
+        Some(args)
     }
-}
-
-fn origins(texts: Vec<String>) -> anyhow::Result<Vec<Origin>> {
-    texts
-        .into_iter()
-        .map(|text| {
-            text.parse()
-                .with_context(|| format!("origin `{text}` in the configuration"))
-        })
-        .collect()
 }
 
 fn embedded() -> Assets {

@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde_json::value::RawValue;
 
 use crate::assets::Assets;
-use crate::origin::Origin;
+use crate::origin::{Host, Origin};
 use crate::websocket::SocketLimits;
 
 /// How one server runs.
@@ -21,7 +22,7 @@ pub struct Config {
     /// What clients are told to use as ICE servers.
     pub ice_servers: IceServers,
     /// The name this server is reached by. Told to clients in place of the one they used, and accepted in `Host`.
-    pub public_host: Option<String>,
+    pub public_host: Option<Host>,
     /// Pages of these origins may connect, beside those this server hands out itself.
     pub origins: Vec<Origin>,
     /// `X-Forwarded-For` is believed from these addresses only.
@@ -62,12 +63,12 @@ impl Default for Config {
 }
 
 /// What `welcome` tells clients (W3C WebRTC §4.2.2). No third party's server is ever named by default.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum IceServers {
     /// This server's own STUN, under the name the client used; none when STUN is off.
     Own,
     /// Exactly this JSON array of RTCIceServer dictionaries.
-    Fixed(String),
+    Fixed(Box<RawValue>),
 }
 
 /// Limits below the WebSocket.

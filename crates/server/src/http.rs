@@ -113,7 +113,7 @@ impl Site {
             .config
             .public_host
             .as_ref()
-            .is_some_and(|name| name.eq_ignore_ascii_case(&host.host))
+            .is_some_and(|name| name.as_str() == host.host)
             || self
                 .config
                 .origins

@@ -31,6 +31,6 @@ mod signaling;
 
 pub use assets::{Asset, Assets};
 pub use config::{Config, HttpLimits, IceServers};
-pub use origin::{InvalidOrigin, Origin, SUBPROTOCOL};
+pub use origin::{Host, InvalidHost, InvalidOrigin, Origin, SUBPROTOCOL};
 pub use redact::Redacted;
 pub use server::{BindError, Server};

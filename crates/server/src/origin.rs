@@ -48,6 +48,33 @@ impl HostPort {
     }
 }
 
+/// The name a server is reached by: a host without a port, an IPv6 literal in brackets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host(String);
+
+/// Not a host name or address, or more than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a host is a name or an address without a port, an IPv6 address in brackets")]
+pub struct InvalidHost;
+
+impl std::str::FromStr for Host {
+    type Err = InvalidHost;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHost> {
+        match HostPort::parse(text) {
+            Some(HostPort { host, port: None }) => Ok(Self(host)),
+            _ => Err(InvalidHost),
+        }
+    }
+}
+
+impl Host {
+    /// In lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// An origin of a web page: scheme, host and port, the default port written out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
@@ -145,6 +172,10 @@ mod tests {
         assert!(!origin("http://crowfly.example").is_same_host(&host("crowfly.example:443")));
         for text in ["null", "file://", "http://a/b", "ftp://a", "localhost"] {
             assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin), "{text}");
+        }
+        assert_eq!("Crowfly.Example".parse::<Host>().unwrap().as_str(), "crowfly.example");
+        for text in ["crowfly.example:443", "https://crowfly.example", "", "a\"b"] {
+            assert_eq!(text.parse::<Host>(), Err(InvalidHost), "{text}");
         }
     }
 

@@ -85,36 +85,19 @@ impl Server {
     ///
     /// [`BindError`], mostly because the port is taken.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
+        let listener = listen(config.listen)?;
+        let stun = open_stun(&config).await?;
+        let stun_port = stun.as_ref().and_then(|socket| Some(socket.local_addr().ok()?.port()));
         let seed = match config.seed {
             Some(seed) => seed,
             None => random_seed()?,
         };
         let metrics = Metrics::new();
-        let stun = open_stun(&config).await?;
-        let stun_port = stun
-            .as_ref()
-            .and_then(|socket| socket.local_addr().ok())
-            .map(|address| address.port());
         let hub = Hub::new(config.hub.clone(), seed);
-        let (ice_servers, public_host) = (config.ice_servers.clone(), config.public_host.clone());
-        let signaling = Signaling::new(
-            hub,
-            ice_servers,
-            stun_port,
-            public_host,
-            Arc::clone(&metrics),
-        );
-        let server = Self::assemble(
-            config,
-            Arc::clone(&signaling) as Arc<dyn Handler>,
-            metrics,
-            stun,
-            false,
-        )?;
-        Ok(Self {
-            signaling: Some(signaling),
-            ..server
-        })
+        let signaling = Signaling::new(hub, &config, stun_port, Arc::clone(&metrics));
+        let handler = Arc::clone(&signaling) as Arc<dyn Handler>;
+        let site = site(config, handler, metrics, false);
+        Ok(Self { listener, stun, site, signaling: Some(signaling) })
     }
 
     /// Opens the HTTP socket alone and gives every WebSocket to `handler`: the same connection code without the hub, for testing it
@@ -124,7 +107,9 @@ impl Server {
     ///
     /// As [`bind`](Self::bind).
     pub fn bind_with(config: Config, handler: Arc<dyn Handler>) -> Result<Self, BindError> {
-        Self::assemble(config, handler, Metrics::new(), None, true)
+        let listener = listen(config.listen)?;
+        let site = site(config, handler, Metrics::new(), true);
+        Ok(Self { listener, stun: None, site, signaling: None })
     }
 
     /// Where HTTP and WebSocket are served, the port being the real one.
@@ -178,32 +163,12 @@ impl Server {
         site.sockets.end_all();
         site.admission.none_left().await;
     }
+}
 
-    fn assemble(
-        config: Config,
-        handler: Arc<dyn Handler>,
-        metrics: Arc<Metrics>,
-        stun: Option<UdpSocket>,
-        any_program: bool,
-    ) -> Result<Self, BindError> {
-        let address = config.listen;
-        let listener = listen(address).map_err(|source| BindError::Listen { address, source })?;
-        let sockets = Sockets::new(handler, config.sockets.clone(), Arc::clone(&metrics));
-        let admission = Admission::new(&config.http);
-        let site = Arc::new(Site {
-            config,
-            admission,
-            metrics,
-            sockets,
-            any_program,
-        });
-        Ok(Self {
-            listener,
-            stun,
-            site,
-            signaling: None,
-        })
-    }
+fn site(config: Config, handler: Arc<dyn Handler>, metrics: Arc<Metrics>, any_program: bool) -> Arc<Site> {
+    let sockets = Sockets::new(handler, config.sockets.clone(), Arc::clone(&metrics));
+    let admission = Admission::new(&config.http);
+    Arc::new(Site { config, admission, metrics, sockets, any_program })
 }
 
 /// Accepts for ever. Running out of descriptors stops nothing: it rests, serves whom it has, and goes on.
@@ -297,13 +262,17 @@ async fn open_stun(config: &Config) -> Result<Option<UdpSocket>, BindError> {
         .map_err(|source| BindError::Relay { address, source })
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // A server that starts again must not wait for the old one's connections to fade (TIME_WAIT).
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    open().map_err(|source| BindError::Listen { address, source })
 }
 
 fn random_seed() -> Result<[u8; 32], BindError> {

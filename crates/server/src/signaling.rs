@@ -3,6 +3,7 @@
 //! The hub is behind one lock, held for the microseconds of a decision and never across an await or a call to the kernel: what is
 //! to be sent is queued under the lock, so its order is the hub's, and written after it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -10,10 +11,11 @@ use std::time::Instant;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use crate::config::IceServers;
+use crate::config::{Config, IceServers};
 use crate::hub::{ConnectionId, Event, Hub, Input, Output};
 use crate::limits::Source;
 use crate::metrics::Metrics;
+use crate::origin::Host;
 use crate::redact::Redacted;
 use crate::websocket::{Arrival, Burst, Handler, Socket};
 
@@ -26,7 +28,7 @@ pub(crate) struct Signaling {
     ice_servers: IceServers,
     /// The port of the STUN server, where there is one.
     stun_port: Option<u16>,
-    public_host: Option<String>,
+    public_host: Option<Host>,
     metrics: Arc<Metrics>,
 }
 
@@ -37,26 +39,11 @@ struct Rooms {
 }
 
 impl Signaling {
-    pub(crate) fn new(
-        hub: Hub,
-        ice_servers: IceServers,
-        stun_port: Option<u16>,
-        public_host: Option<String>,
-        metrics: Arc<Metrics>,
-    ) -> Arc<Self> {
-        let rooms = Mutex::new(Rooms {
-            hub,
-            sockets: HashMap::new(),
-        });
+    pub(crate) fn new(hub: Hub, config: &Config, stun_port: Option<u16>, metrics: Arc<Metrics>) -> Arc<Self> {
+        let rooms = Mutex::new(Rooms { hub, sockets: HashMap::new() });
         let (deadline, _) = watch::channel(None);
-        Arc::new(Self {
-            rooms,
-            deadline,
-            ice_servers,
-            stun_port,
-            public_host,
-            metrics,
-        })
+        let (ice_servers, public_host) = (config.ice_servers.clone(), config.public_host.clone());
+        Arc::new(Self { rooms, deadline, ice_servers, stun_port, public_host, metrics })
     }
 
     /// Wakes the hub when it asked for it; runs for ever.
@@ -144,18 +131,21 @@ impl Signaling {
         }
     }
 
-    fn ice_servers(&self, host: &str) -> Box<RawValue> {
-        let json = match (&self.ice_servers, self.stun_port) {
-            (IceServers::Fixed(json), _) => json.clone(),
-            (IceServers::Own, None) => "[]".to_owned(),
+    fn ice_servers(&self, host: &str) -> Cow<'_, RawValue> {
+        match (&self.ice_servers, self.stun_port) {
+            (IceServers::Fixed(json), _) => Cow::Borrowed(json),
+            (IceServers::Own, None) => Cow::Owned(raw("[]".to_owned())),
             (IceServers::Own, Some(port)) => {
-                let host = self.public_host.as_deref().unwrap_or(host);
-                // Hosts are parsed strictly at the edge: nothing in them needs escaping.
-                format!(r#"[{{"urls":["stun:{host}:{port}"]}}]"#)
+                let host = self.public_host.as_ref().map_or(host, Host::as_str);
+                Cow::Owned(raw(format!(r#"[{{"urls":["stun:{host}:{port}"]}}]"#)))
             }
-        };
-        RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
+        }
     }
+}
+
+/// Hosts are parsed strictly at the edge: nothing in them needs escaping.
+fn raw(json: String) -> Box<RawValue> {
+    RawValue::from_string(json).expect("a host without quotes in valid JSON is valid JSON")
 }
 
 impl Handler for Signaling {

@@ -46,7 +46,7 @@ fn clients_are_told_the_server_under_the_name_they_used() {
     assert_eq!(json, format!(r#"[{{"urls":["stun:localhost:{port}"]}}]"#));
     let (json, port) = told(config(), "[::1]");
     assert_eq!(json, format!(r#"[{{"urls":["stun:[::1]:{port}"]}}]"#));
-    let public_host = Some("crowfly.example".to_owned());
+    let public_host = Some("crowfly.example".parse().unwrap());
     let (json, port) = told(
         Config {
             public_host,
@@ -69,7 +69,7 @@ fn clients_are_told_the_server_under_the_name_they_used() {
     let fixed = r#"[{"urls":["stun:stun.example"]}]"#;
     let (json, _) = told(
         Config {
-            ice_servers: IceServers::Fixed(fixed.into()),
+            ice_servers: IceServers::Fixed(serde_json::from_str(fixed).unwrap()),
             ..config()
         },
         "localhost",

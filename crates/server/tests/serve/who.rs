@@ -39,7 +39,7 @@ fn pages_are_let_in_by_their_origin_and_programs_by_the_protocol() {
 
 #[test]
 fn no_foreign_name_can_be_pointed_at_a_loopback_server() {
-    let public_host = Some("crowfly.example".to_owned());
+    let public_host = Some("crowfly.example".parse().unwrap());
     let server = TestServer::start(Config {
         public_host,
         ..config()
