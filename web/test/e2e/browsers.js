@@ -5,6 +5,8 @@
  * @module
  */
 
+import { execFileSync } from "node:child_process";
+
 import puppeteer from "puppeteer-core";
 
 /**
@@ -15,9 +17,11 @@ import puppeteer from "puppeteer-core";
  *   prefs?: Record<string, unknown>,
  *   viewport?: import("puppeteer-core").Viewport,
  *   quiet?: boolean,
+ *   own?: boolean,
  * }} PageOptions
  *   spy: runs in the page before its own scripts; expect: problems that belong to the scenario;
- *   prefs: Firefox settings, in a browser of its own; quiet: leave problems to the scenario
+ *   prefs: Firefox settings, in a browser of its own; quiet: leave problems to the scenario;
+ *   own: a browser of its own, to be killed or frozen
  */
 
 /** @type {readonly Kind[]} */
@@ -72,8 +76,7 @@ export async function closeBrowsers() {
   await Promise.all(launched.map((result) => (result.status === "fulfilled" ? result.value.close() : undefined)));
 }
 
-/** A browser of its own, for scenarios that end it; the caller closes it. */
-export function launch(/** @type {Kind} */ kind, /** @type {Record<string, unknown>} */ prefs = {}) {
+function launch(/** @type {Kind} */ kind, /** @type {Record<string, unknown>} */ prefs = {}) {
   if (kind === "chromium") {
     const sandbox = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
     const executablePath = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
@@ -89,7 +92,8 @@ export function launch(/** @type {Kind} */ kind, /** @type {Record<string, unkno
  * @param {Kind} kind @param {string} url @param {PageOptions} [options]
  */
 export async function openPage(kind, url, options = {}) {
-  const context = await (await browser(kind, options.prefs)).createBrowserContext();
+  const { own = false, prefs } = options;
+  const context = await (await (own ? launch(kind, prefs) : browser(kind, prefs))).createBrowserContext();
   // A window each: Firefox holds timers of a hidden tab back to one a second.
   const page = await context.newPage({ type: "window" });
   const visitor = new Visitor(kind, page, new URL(url).host, options);
@@ -107,13 +111,15 @@ export class Visitor {
   #expected;
   #host;
   #quiet;
+  #own;
   #closed = false;
   /** @type {{ pattern: RegExp, resolve: (line: string) => void }[]} */
   #awaited = [];
 
   /** @param {Kind} kind @param {import("puppeteer-core").Page} page @param {string} host @param {PageOptions} options */
-  constructor(kind, page, host, { expect = [], quiet = false }) {
+  constructor(kind, page, host, { expect = [], quiet = false, own = false }) {
     this.kind = kind;
+    this.#own = own;
     this.page = page;
     this.#host = host;
     this.#expected = [...expect];
@@ -181,7 +187,29 @@ export class Visitor {
   async close() {
     if (this.#closed) return;
     this.#closed = true;
-    await this.page.browserContext().close();
+    await (this.#own ? this.page.browser().close() : this.page.browserContext().close());
+  }
+
+  /** kill -9 of the browser and all its processes; it must be the page's own. */
+  async kill() {
+    this.#closed = true;
+    for (const id of this.#processes()) process.kill(id, "SIGKILL");
+  }
+
+  /** Stops all processes of the page's own browser, or lets them go on. @param {boolean} frozen */
+  freeze(frozen) {
+    for (const id of this.#processes()) process.kill(id, frozen ? "SIGSTOP" : "SIGCONT");
+  }
+
+  /** The browser's process and all below it, the parent first. */
+  #processes() {
+    const root = this.page.browser().process()?.pid;
+    if (!this.#own || root === undefined) throw new Error("this page has no browser of its own");
+    const table = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" });
+    const rows = table.trim().split("\n").map((row) => row.trim().split(/\s+/).map(Number));
+    const found = [root];
+    for (const parent of found) found.push(...rows.filter(([, above]) => above === parent).map(([id]) => id));
+    return found;
   }
 
   /** @param {string} line */
