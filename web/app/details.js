@@ -1,7 +1,8 @@
 /**
  * What happens under the hood, for whoever wants to know: states as chips, the path, and the trace as it grows, to be downloaded.
+ * Loaded when somebody asks for it.
  */
-import { batched, bytes, el, icon, setText } from "./dom.js";
+import { batched, bytes, el, icon } from "./dom.js";
 import { chip, traceLine } from "./trace-line.js";
 
 /** @typedef {import("../client/types.d.ts").Peer} Peer */
@@ -20,9 +21,8 @@ export class Details {
   #download = el("button", { type: "button", test: "trace-download", disabled: true, click: () => this.#save() }, icon("save"), "Download the trace");
 
   constructor() {
-    this.heading = el("h2", { tabindex: -1 }, "Connection log");
     this.element = el("aside", { class: "details", id: "details", test: "log-panel", "aria-label": "Connection log", hidden: true },
-      this.heading,
+      el("h2", {}, "Connection log"),
       this.#chips,
       this.#facts,
       el("h3", {}, "Trace"),
@@ -61,7 +61,10 @@ export class Details {
     this.#facts.replaceChildren(...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
   }
 
-  /** @param {boolean} open */
+  get open() {
+    return !this.element.hidden;
+  }
+
   set open(open) {
     this.element.hidden = !open;
     this.#draw();
@@ -83,23 +86,4 @@ export class Details {
     el("a", { href, download: `crowfly-${peer.role}-${peer.session.slice(0, 8)}.jsonl` }).click();
     setTimeout(() => URL.revokeObjectURL(href), 10_000);
   }
-}
-
-/**
- * The button that shows and hides the panel.
- * @param {Details} details
- */
-export function detailsButton(details) {
-  const button = el("button", {
-    class: "quiet", type: "button", test: "log", "aria-expanded": "false", "aria-controls": "details",
-    click: () => {
-      const open = Boolean(details.element.hidden);
-      details.open = open;
-      button.setAttribute("aria-expanded", String(open));
-      setText(words, open ? "Hide log" : "Log");
-    },
-  }, icon("details"));
-  const words = el("span", { class: "words" }, "Log");
-  button.append(words);
-  return button;
 }

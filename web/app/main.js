@@ -41,7 +41,7 @@ function route() {
 function showStart({ focus = false, ...options } = {}) {
   const start = startView({
     steps: stepsChosen(),
-    onSteps: chooseSteps,
+    onSteps: setSteps,
     onCreate: create,
     onJoin: (target) => join(target, { fromStart: true }),
     ...options,
@@ -124,9 +124,15 @@ async function rejoin() {
 
 /** Step by step was chosen, and is more than is wanted now. */
 function goAutomatic() {
-  chooseSteps(false);
-  history.replaceState(null, "", location.pathname + location.hash);
+  setSteps(false);
   void rejoin();
+}
+
+/** @param {boolean} on */
+function setSteps(on) {
+  chooseSteps(on);
+  // The address may ask for it, too.
+  if (!on) history.replaceState(null, "", location.pathname + location.hash);
 }
 
 /** Every way out of a room. Resolves when it is left. */
@@ -158,6 +164,7 @@ function showJoining(name) {
 function show(element, view) {
   document.body.dataset.view = view;
   banner.hidden = view === "room";
+  document.title = "Crowfly: the direct way";
   main.replaceChildren(element);
 }
 

@@ -38,7 +38,6 @@ export function partingOf(reason) {
     vanished: "The other person has vanished: nothing was heard for too long.",
     replaced: "The other person opened the room anew.",
     rejected: "This pairing was ended.",
-    failed: "No direct way to the other person was found.",
     "no-offer": "Somebody came, but made no offer in time.",
   }[reason] ?? "The other person is gone.";
 }
@@ -64,5 +63,5 @@ export function endingOf(reason) {
 function sentence(text) {
   const trimmed = text.trim();
   if (!trimmed) return "";
-  return trimmed[0].toUpperCase() + trimmed.slice(1) + (/[.!?…]$/.test(trimmed) ? "" : ".");
+  return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + (/[.!?…]$/.test(trimmed) ? "" : ".");
 }

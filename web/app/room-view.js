@@ -4,8 +4,7 @@
  * All listeners of a pairing hang on one AbortController and end with it, so a repeated event finds no second handler.
  */
 import { Composer } from "./composer.js";
-import { Details, detailsButton } from "./details.js";
-import { announce, el, focusOn } from "./dom.js";
+import { el, focusOn } from "./dom.js";
 import { inviteView } from "./invite.js";
 import { phaseOf } from "./phase.js";
 import { endingOf, partingOf, problemOf } from "./problem.js";
@@ -17,6 +16,7 @@ import { Transcript } from "./transcript.js";
 /** @typedef {import("./phase.js").PhaseId} PhaseId */
 /** @typedef {import("./phase.js").Tone} Tone */
 /** @typedef {import("./steps/board.js").Board} Board */
+/** @typedef {import("./details.js").Details} Details */
 
 const POLL_MS = 2000;
 
@@ -30,6 +30,10 @@ const NOTICES = {
 export class RoomView {
   #room;
   #stepMode;
+  #on;
+  #status;
+  #invite;
+  #stage;
   /** @type {Peer | null} */
   #peer = null;
   /** Ends with the pairing. */
@@ -44,7 +48,10 @@ export class RoomView {
   /** @type {Board | null} */
   #board = null;
   #transcript = new Transcript();
-  #details = new Details();
+  /** @type {Details | null} until asked for */
+  #details = null;
+  /** The one who has left, too: its trace can still be had. @type {Peer | null} */
+  #latest = null;
   #composer = new Composer({ onSent: (cargo) => this.#sent(cargo) });
   #ended = el("section", { class: "ended", test: "ended", "aria-label": "The room has ended for you", hidden: true });
 
@@ -53,18 +60,13 @@ export class RoomView {
     this.#room = room;
     this.#stepMode = steps;
     this.#on = { onLeave, onRejoin, onAutomatic };
-    this.#status = new StatusBar({ name: room.name, log: detailsButton(this.#details), onLeave });
+    this.#status = new StatusBar({ name: room.name, onLog: () => this.#toggleLog(), onLeave });
     this.#invite = inviteView(room, { steps });
-    this.#chat = el("section", { class: "chat", "aria-label": "Chat" }, this.#transcript.element, this.#invite.element, this.#ended, this.#composer.element);
-    this.#stage = el("div", { class: "stage" }, this.#chat, this.#details.element);
+    this.#stage = el("div", { class: "stage" },
+      el("section", { class: "chat", "aria-label": "Chat" }, this.#transcript.element, this.#invite.element, this.#ended, this.#composer.element));
     this.element = el("div", { class: "room" }, this.#status.element, this.#stage);
     this.#composer.acceptDrops(this.element);
   }
-  #status;
-  #invite;
-  #chat;
-  #stage;
-  #on;
 
   /** Begins to listen, and shows what is already so. */
   async open() {
@@ -76,7 +78,8 @@ export class RoomView {
     room.addEventListener("signaling", ({ state }) => this.#server(state), { signal });
     room.addEventListener("error", ({ error }) => this.#trouble(error), { signal });
     room.addEventListener("close", ({ reason }) => this.#end(reason), { signal });
-    document.addEventListener("visibilitychange", () => this.#looked(), { signal });
+    document.addEventListener("visibilitychange", () => this.#entitle(), { signal });
+    this.#entitle();
     if (room.closed) return this.#end("");
     if (room.peer) this.#meet(room.peer);
     else this.#wait(false);
@@ -87,7 +90,6 @@ export class RoomView {
   close() {
     this.#pairing.abort();
     this.#view.abort();
-    document.title = "Crowfly";
   }
 
   focus() {
@@ -110,6 +112,18 @@ export class RoomView {
     this.#stage.classList.add("with-board");
   }
 
+  async #toggleLog() {
+    const { Details } = await import("./details.js");
+    if (!this.#details) {
+      this.#details = new Details();
+      if (this.#latest) this.#details.follow(this.#latest, this.#pairing.signal);
+      this.#details.states(this.#peer?.states ?? null);
+      this.#stage.append(this.#details.element);
+    }
+    this.#details.open = !this.#details.open;
+    return this.#details.element;
+  }
+
   /** @param {Peer} peer */
   #meet(peer) {
     if (peer === this.#peer) return;
@@ -124,7 +138,8 @@ export class RoomView {
     this.#invite.hide();
     this.element.dataset.met = "true";
     this.#transcript.section(this.#met === 1 ? "Somebody is here" : "Somebody else is here");
-    this.#details.follow(peer, signal);
+    this.#latest = peer;
+    this.#details?.follow(peer, signal);
     this.#board?.follow(peer, signal);
     this.#status.verified(peer.verified);
     for (const type of /** @type {const} */ (["state", "open", "close"])) peer.addEventListener(type, () => this.#refresh(), { signal });
@@ -144,13 +159,14 @@ export class RoomView {
     this.#pairing.abort();
     this.#peer = null;
     this.element.dataset.chat = "true";
-    this.#transcript.system(partingOf(reason), "warn");
+    // A failure has been told as an error already, with what to try.
+    if (reason !== "failed") this.#transcript.system(partingOf(reason), "warn");
     this.#board?.part();
     this.#status.clear();
-    const wasWriting = this.#composer.focused || (this.#board?.focused ?? false);
+    const lost = document.activeElement === document.body || this.#composer.focused || this.#board?.focused;
     this.#wait(true);
     this.#refresh();
-    if (wasWriting) this.#invite.focus();
+    if (lost && !this.#room.closed) this.#invite.focus();
   }
 
   /** @param {boolean} again */
@@ -199,7 +215,7 @@ export class RoomView {
     if (this.#room.closed) return;
     const states = peer?.states ?? null;
     const phase = phaseOf(states);
-    this.#details.states(states);
+    this.#details?.states(states);
     this.#status.phase(phase, this.#sentence(phase));
     this.#composer.peer = peer && states?.channel === "open" ? peer : null;
     this.element.dataset.phase = phase.id;
@@ -215,7 +231,6 @@ export class RoomView {
       this.#connectedOnce = true;
       this.element.dataset.chat = "true";
       this.#transcript.system("Connected. You can write.", "good");
-      announce("Connected. You can write now.");
       this.#board?.milestone();
       const { activeElement } = document;
       // Whoever reads the steps is not torn away from them.
@@ -241,9 +256,8 @@ export class RoomView {
   #received({ data, name }) {
     if (typeof data === "string") this.#transcript.text("peer", data);
     else this.#transcript.file("peer", name ?? "", data instanceof Blob ? data : new Blob([data]));
-    if (!document.hidden) return;
-    this.#unread += 1;
-    document.title = `(${this.#unread}) Crowfly`;
+    if (document.hidden) this.#unread += 1;
+    this.#entitle();
   }
 
   /** @param {string | File} cargo accepted by the library */
@@ -252,10 +266,11 @@ export class RoomView {
     else this.#transcript.file("own", cargo.name, cargo);
   }
 
-  #looked() {
-    if (document.hidden) return;
-    this.#unread = 0;
-    document.title = "Crowfly";
+  /** The tab says which room it is, and what came in while nobody looked. */
+  #entitle() {
+    if (!document.hidden) this.#unread = 0;
+    const title = `${this.#unread ? `(${this.#unread}) ` : ""}${this.#room.name} · Crowfly`;
+    if (document.title !== title) document.title = title;
   }
 
   /**
@@ -272,7 +287,7 @@ export class RoomView {
         const stats = await peer.stats();
         if (signal.aborted) return;
         this.#status.stats(stats);
-        this.#details.stats(stats);
+        this.#details?.stats(stats);
       } catch {
         // The connection has just gone; its own events say so.
       } finally {

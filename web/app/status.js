@@ -13,12 +13,12 @@ export class StatusBar {
   #verified = el("span", { class: "pill unverified", test: "verified", hidden: true });
   #sentence = el("p", { class: "status", role: "status", test: "status" });
 
-  /** @param {{ name: string, log: HTMLElement, onLeave: () => void }} options */
-  constructor({ name, log, onLeave }) {
+  /** @param {{ name: string, onLog: () => Promise<HTMLElement>, onLeave: () => void }} options `onLog` gives the panel it shows or hides */
+  constructor({ name, onLog, onLeave }) {
     this.heading = el("h1", { tabindex: -1 }, el("span", { class: "unseen" }, "Room "), el("bdi", {}, name));
     this.element = el("header", { class: "bar" },
       el("div", { class: "title" }, icon("crow", "mark"), this.heading),
-      el("div", { class: "actions" }, log,
+      el("div", { class: "actions" }, logButton(onLog),
         el("button", { class: "quiet", type: "button", test: "leave", click: onLeave }, icon("leave"), el("span", {}, "Leave"))),
       el("div", { class: "standing" }, el("div", { class: "pills" }, this.#state, this.#path, this.#roundTrip, this.#verified), this.#sentence));
   }
@@ -61,4 +61,19 @@ export class StatusBar {
   clear() {
     for (const pill of [this.#path, this.#roundTrip, this.#verified]) pill.hidden = true;
   }
+}
+
+/** @param {() => Promise<HTMLElement>} toggle */
+function logButton(toggle) {
+  const words = el("span", { class: "words" }, "Log");
+  const button = el("button", {
+    class: "quiet", type: "button", test: "log", "aria-expanded": "false",
+    click: async () => {
+      const panel = await toggle();
+      button.setAttribute("aria-expanded", String(!panel.hidden));
+      button.setAttribute("aria-controls", panel.id);
+      setText(words, panel.hidden ? "Log" : "Hide log");
+    },
+  }, icon("details"), words);
+  return button;
 }

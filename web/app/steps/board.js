@@ -113,7 +113,9 @@ export class Board {
     const done = [...this.#cards.values()].filter(({ state }) => state === "done").length;
     const ready = this.#find("ready") ?? this.#find("failed");
     const waiting = this.#find("waiting");
+    const running = this.#find("running");
     const what = this.#connected ? "Connected."
+      : running ? `Running: ${running.title}.`
       : ready ? `Next: ${ready.title}.`
       : waiting ? `Waiting: ${waiting.title}.`
       : "All your steps are done; the rest is the browsers' work.";

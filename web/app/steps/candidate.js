@@ -25,7 +25,7 @@ const TYPES = {
  * @returns {Candidate | null} null when it is not a candidate
  */
 export function parseCandidate(line) {
-  const [, , protocol, priority, address, port, typ, type, ...rest] = line.replace(/^a=/, "").split(" ");
+  const [, , protocol = "", priority, address = "", port = "", typ, type, ...rest] = line.replace(/^a=/, "").split(" ");
   if (typ !== "typ" || !type) return null;
   /** @param {string} name */
   const after = (name) => (rest.includes(name) ? rest[rest.indexOf(name) + 1] : undefined);
