@@ -1,0 +1,27 @@
+// One of two people with the PeerJS client: `role=wait` waits under an id, `role=join` connects to it on a click.
+// `early`: the joiner's socket to the server is open before the click.
+import { parameters, show, timed } from "./clock.js";
+
+const { role, server, name, early, iceServers } = parameters;
+const { hostname, port } = new URL(server);
+const options = { host: hostname, port: Number(port), path: "/", config: { iceServers: JSON.parse(iceServers) } };
+
+/** A peer whose socket is open. An id of its own spares it the request by which the server would draw one. */
+const open = (id) => new Promise((resolve, reject) => {
+  const peer = new Peer(id, options);
+  peer.on("open", () => resolve(peer));
+  peer.on("error", reject);
+});
+
+if (role === "wait") {
+  const peer = await open(name);
+  peer.on("connection", (connection) => connection.on("open", () => show("open")));
+  show("waiting");
+} else {
+  const ready = early ? await open(`${name}-joiner`) : null;
+  timed(async (done) => {
+    const peer = ready ?? await open(`${name}-joiner`);
+    const connection = peer.connect(name, { reliable: true });
+    connection.on("open", done);
+  });
+}
