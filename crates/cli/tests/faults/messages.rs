@@ -1,10 +1,12 @@
 //! Rows 5 and 8: messages that are none, and messages that are too large.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::kit::frame::{self, BINARY, CONTINUATION, FIN, PING, TEXT};
 use crate::kit::{
-    Client, Event, Pair, Server, alone, among_others, note, process, room, sized, undisturbed,
+    Client, Event, Pace, Pair, Server, alone, among_others, note, process, room, sized, undisturbed,
 };
 
 /// The largest message taken, in bytes.
@@ -274,7 +276,10 @@ fn endless_fragments_end() {
                 ]
                 .concat()
                 .repeat(64);
+                // Some ten thousand a second, the rate of row 7.
+                let mut pace = Pace::every(Duration::from_millis(6));
                 let end = (0..10_000).find_map(|_| {
+                    pace.tick();
                     let taken = client.send_bytes(&fragments).is_ok();
                     client.event_if_any().or((!taken).then_some(Event::Dropped))
                 });

@@ -19,13 +19,13 @@ const ROOMS: usize = 8;
 /// Below this a difference says more about the scheduler of two shared cores than about the server: one time slice.
 const FLOOR: Duration = Duration::from_millis(4);
 /// A disturbance of the server comes back in every round; one of the machine does not.
-const ROUNDS: usize = 6;
+const ROUNDS: usize = 8;
 
 /// Runs `fault`, over and over while the bystanders' round trips are measured, and holds their p99 against the quiet one: it must stay
 /// under twice that.
 ///
 /// The machine is shared and its noise must not decide: quiet and fault are measured in turn, the quietest time is what counts as
-/// quiet, and one round of six within the bound is enough. A server that a fault stalls is stalled every time.
+/// quiet, and one round of eight within the bound is enough. A server that a fault stalls is stalled every time.
 pub(crate) fn undisturbed(server: &Server, fault: impl FnMut()) {
     Bystanders::start(server).assert_undisturbed(fault);
 }

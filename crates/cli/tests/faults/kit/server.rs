@@ -23,7 +23,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it on free ports of 127.0.0.1 with these lines of configuration (TOML), and all else as it is by default.
+    /// Starts it on free ports of 127.0.0.1 with these lines of configuration (TOML), and all else as it is by default: but it pings
+    /// only when told to, for a test that waits elsewhere answers no pings.
     pub(crate) fn start(config: &str) -> Self {
         Self::start_by(config, Command::new(BINARY))
     }
@@ -46,7 +47,12 @@ impl Server {
             std::process::id(),
             thread::current().id()
         ));
-        fs::write(&path, config).expect("a configuration file");
+        let pings = if config.contains("ping-interval-seconds") {
+            ""
+        } else {
+            "ping-interval-seconds = 86400\n"
+        };
+        fs::write(&path, format!("{pings}{config}")).expect("a configuration file");
         let log = Log::default();
         let child = spawn(command, &path, "127.0.0.1:0", &log);
         let mut server = Self {
