@@ -11,7 +11,9 @@ use crate::{
 };
 
 /// A request, `docs/protocol.md`. Borrows the payload of a `signal` from the text it was read from.
-#[derive(Debug, Clone)]
+///
+/// `Debug` tells its type only: what peers say to each other does not belong into logs.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum ClientMessage<'a> {
     /// Makes a room and takes its first seat.
@@ -112,39 +114,58 @@ impl<'a> ClientMessage<'a> {
         Ok((frame.id()?, message))
     }
 
+    /// Its `type` on the wire.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Create { .. } => "create",
+            Self::Join { .. } => "join",
+            Self::Signal { .. } => "signal",
+            Self::Leave => "leave",
+            Self::Reject { .. } => "reject",
+            Self::Destroy => "destroy",
+            Self::Resume { .. } => "resume",
+        }
+    }
+
     /// The text of the message.
     pub fn encode(&self, id: Option<RequestId>) -> String {
-        let object = |kind| Object::new(kind, id, 0);
-        let message = match self {
-            Self::Create { room } => object("create").optional(room.as_ref(), |object, room| {
-                object.plain("room", room.as_str())
-            }),
+        let payload = match self {
+            Self::Signal { payload, .. } => payload.get().len(),
+            _ => 0,
+        };
+        self.add_fields(Object::new(self.kind(), id, payload)).end()
+    }
+
+    fn add_fields(&self, object: Object) -> Object {
+        let room_field = |object: Object, room: &RoomName| object.plain("room", room.as_str());
+        match self {
+            Self::Create { room } => object.optional(room.as_ref(), room_field),
             Self::Join {
                 room,
                 session,
                 token,
-            } => object("join")
-                .plain("room", room.as_str())
+            } => room_field(object, room)
                 .session(session)
                 .optional(token.as_ref(), Object::token),
-            Self::Signal { session, payload } => Object::new("signal", id, payload.get().len())
-                .session(session)
-                .raw("payload", payload),
-            Self::Leave => object("leave"),
-            Self::Reject { session, reason } => object("reject")
-                .session(session)
-                .plain("reason", reason.as_str()),
-            Self::Destroy => object("destroy"),
+            Self::Signal { session, payload } => object.session(session).raw("payload", payload),
+            Self::Leave | Self::Destroy => object,
+            Self::Reject { session, reason } => {
+                object.session(session).plain("reason", reason.as_str())
+            }
             Self::Resume {
                 room,
                 token,
                 session,
-            } => object("resume")
-                .plain("room", room.as_str())
+            } => room_field(object, room)
                 .token(token)
                 .optional(session.as_ref(), Object::session),
-        };
-        message.end()
+        }
+    }
+}
+
+impl fmt::Debug for ClientMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ClientMessage({})", self.kind())
     }
 }
 

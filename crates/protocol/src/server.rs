@@ -1,6 +1,6 @@
 //! What the server says.
 
-use std::{borrow::Cow, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde_json::value::RawValue;
 
@@ -13,7 +13,9 @@ use crate::{
 };
 
 /// An answer or a fact, `docs/protocol.md`.
-#[derive(Debug, Clone)]
+///
+/// `Debug` tells its type only: what peers say to each other does not belong into logs.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum ServerMessage<'a> {
     /// The first message on a connection.
@@ -176,62 +178,88 @@ impl<'a> ServerMessage<'a> {
         Ok((frame.id()?, message))
     }
 
+    /// Its `type` on the wire.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Welcome { .. } => "welcome",
+            Self::Created { .. } => "created",
+            Self::Joined { .. } => "joined",
+            Self::PeerJoined(_) => "peer-joined",
+            Self::Signal { .. } => "signal",
+            Self::Left { .. } => "left",
+            Self::PeerLeft { .. } => "peer-left",
+            Self::Destroyed { .. } => "destroyed",
+            Self::PeerOffline { .. } => "peer-offline",
+            Self::PeerOnline { .. } => "peer-online",
+            Self::Resumed { .. } => "resumed",
+            Self::Error { .. } => "error",
+        }
+    }
+
     /// The text of the message.
     pub fn encode(&self, id: Option<RequestId>) -> String {
-        let object = |kind| Object::new(kind, id, 0);
-        let seat = |kind, room: &RoomName, token| {
-            Object::new(kind, id, room.as_str().len())
-                .plain("room", room.as_str())
-                .token(token)
+        let payload = match self {
+            Self::Signal { payload, .. } => payload.get().len(),
+            Self::Welcome { ice_servers, .. } => ice_servers.get().len(),
+            _ => 0,
         };
-        let message = match self {
+        self.add_fields(Object::new(self.kind(), id, payload)).end()
+    }
+
+    fn add_fields(&self, object: Object) -> Object {
+        match self {
             Self::Signal {
                 from,
                 session,
                 payload,
-            } => Object::new("signal", id, payload.get().len())
+            } => object
                 .peer("from", from)
                 .session(session)
                 .raw("payload", payload),
-            Self::Welcome { peer, ice_servers } => {
-                Object::new("welcome", id, ice_servers.get().len())
-                    .number("protocol", PROTOCOL_VERSION.into())
-                    .peer("peer", peer)
-                    .raw("iceServers", ice_servers)
-            }
-            Self::Created { room, token } => seat("created", room, token),
+            Self::Welcome { peer, ice_servers } => object
+                .number("protocol", PROTOCOL_VERSION.into())
+                .peer("peer", peer)
+                .raw("iceServers", ice_servers),
+            Self::Created { room, token } => object.plain("room", room.as_str()).token(token),
             Self::Joined {
                 room,
                 token,
                 pairing,
-            } => write_pairing_or_none(seat("joined", room, token), *pairing),
-            Self::PeerJoined(pairing) => write_pairing(object("peer-joined"), *pairing),
+            }
+            | Self::Resumed {
+                room,
+                token,
+                pairing,
+            } => {
+                let object = object.plain("room", room.as_str()).token(token);
+                write_pairing_or_none(object, *pairing)
+            }
+            Self::PeerJoined(pairing) => write_pairing(object, *pairing),
             Self::Left {
                 room,
                 reason,
                 detail,
-            } => object("left")
+            } => object
                 .plain("room", room.as_str())
                 .plain("reason", reason.as_str())
                 .optional(*detail, |object, detail| {
                     object.plain("detail", detail.as_str())
                 }),
             Self::PeerLeft { pairing, reason } => {
-                write_pairing(object("peer-left"), *pairing).plain("reason", reason.as_str())
+                write_pairing(object, *pairing).plain("reason", reason.as_str())
             }
-            Self::Destroyed { room } => object("destroyed").plain("room", room.as_str()),
-            Self::PeerOffline { peer } => object("peer-offline").peer("peer", peer),
-            Self::PeerOnline { peer } => object("peer-online").peer("peer", peer),
-            Self::Resumed {
-                room,
-                token,
-                pairing,
-            } => write_pairing_or_none(seat("resumed", room, token), *pairing),
-            Self::Error { code, message } => object("error")
-                .plain("code", code.as_str())
-                .text("message", message),
-        };
-        message.end()
+            Self::Destroyed { room } => object.plain("room", room.as_str()),
+            Self::PeerOffline { peer } | Self::PeerOnline { peer } => object.peer("peer", peer),
+            Self::Error { code, message } => {
+                object.plain("code", code.as_str()).text("message", message)
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ServerMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ServerMessage({})", self.kind())
     }
 }
 

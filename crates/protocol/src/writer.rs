@@ -96,5 +96,5 @@ impl Object {
     }
 }
 
-/// Type, id, and two or three short fields.
+/// Type, id, and the ids of a peer and a session: a relayed signal fits, with little to spare.
 const BASE_CAPACITY: usize = 112;

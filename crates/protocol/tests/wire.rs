@@ -111,6 +111,27 @@ fn a_relayed_signal_is_written_into_one_allocation_of_its_size() {
 }
 
 #[test]
+fn what_is_shown_of_a_message_is_its_type() {
+    for (name, text) in fixtures() {
+        let shown = format!(
+            "{:?} {:?}",
+            ClientMessage::parse(&text),
+            ServerMessage::parse(&text)
+        );
+        for secret in [
+            "k7fq",
+            "küche",
+            "Q29uc2",
+            "Sm9pbm",
+            "end-of-candidates",
+            "stun:",
+        ] {
+            assert!(!shown.contains(secret), "{name} is shown as {shown}");
+        }
+    }
+}
+
+#[test]
 fn the_document_lists_the_codes_of_the_types_in_their_order() {
     let document = document();
     let table = document

@@ -39,6 +39,7 @@ mod timers;
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     time::Instant,
 };
 
@@ -64,8 +65,8 @@ use crate::limits::{Meter, Source, Sources, Verdict};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
-/// What happened.
-#[derive(Debug, Clone, Copy)]
+/// What happened. `Debug` leaves out what was said.
+#[derive(Clone, Copy)]
 pub enum Input<'a> {
     /// A connection was made; it is greeted.
     Connected {
@@ -99,8 +100,7 @@ pub enum Input<'a> {
     Shutdown,
 }
 
-/// What the driver has to do.
-#[derive(Debug)]
+/// What the driver has to do. `Debug` leaves out what is said.
 pub enum Output {
     /// Send this text message. To a connection that is closed: drop it.
     Transmit {
@@ -365,5 +365,32 @@ impl Hub {
         let mut bytes = [0; N];
         self.rng.fill_bytes(&mut bytes);
         bytes
+    }
+}
+
+impl fmt::Debug for Input<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, connection) = match self {
+            Self::Connected { connection, .. } => ("Connected", connection),
+            Self::Message { connection, .. } => ("Message", connection),
+            Self::Binary { connection } => ("Binary", connection),
+            Self::Disconnected { connection } => ("Disconnected", connection),
+            Self::Timeout => return f.write_str("Timeout"),
+            Self::Shutdown => return f.write_str("Shutdown"),
+        };
+        write!(f, "{kind}({})", connection.0)
+    }
+}
+
+impl fmt::Debug for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Transmit { connection, text } => {
+                write!(f, "Transmit({}, {} bytes)", connection.0, text.len())
+            }
+            Self::Close { connection, reason } => write!(f, "Close({}, {reason})", connection.0),
+            Self::Event(event) => event.fmt(f),
+            Self::Timeout(next) => write!(f, "Timeout({next:?})"),
+        }
     }
 }

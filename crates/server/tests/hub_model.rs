@@ -318,7 +318,7 @@ impl<'s> History<'s> {
             Wish::Seated => self.model.is_seated(connection),
         };
         let some = all.iter().copied().filter(sensible).collect::<Vec<_>>();
-        let chosen = if who % 8 == 0 { all } else { some };
+        let chosen = if who.is_multiple_of(8) { all } else { some };
         match chosen.len() {
             0 => Ok(()),
             choices => does(self, chosen[who / 8 % choices]),
@@ -381,7 +381,7 @@ impl<'s> History<'s> {
 
     /// Mostly one of the newest.
     fn ticket(&self, number: usize) -> Option<&Ticket> {
-        let newest = if number % 8 == 0 {
+        let newest = if number.is_multiple_of(8) {
             self.tickets.len()
         } else {
             self.tickets.len().min(4)
@@ -392,7 +392,7 @@ impl<'s> History<'s> {
     /// Mostly the name of a room there is.
     fn name(&self, number: usize) -> String {
         let names = match self.model.names() {
-            there if number % 8 != 0 && !there.is_empty() => there,
+            there if !number.is_multiple_of(8) && !there.is_empty() => there,
             _ => self.names.clone(),
         };
         names[number / 8 % names.len()].clone()

@@ -145,7 +145,6 @@ impl Room {
         self.seats[side as usize] = Some(seat);
         self.session = session;
         if let Some(session) = session {
-            self.torn = None;
             self.used.insert(session);
         }
     }

@@ -181,3 +181,39 @@ fn the_seed_decides_what_is_drawn() {
     assert_eq!(names[0], names[1]);
     assert_ne!(names[0], names[2]);
 }
+
+#[test]
+fn a_hub_shows_no_names_tokens_addresses_or_payloads() {
+    let mut scene = Scene::new();
+    let [(first, created), (second, _)] = scene.pair("kitchen");
+    let token = created["token"].as_str().unwrap();
+    let text = r#"{"type":"signal","payload":"canary"}"#;
+    let source = std::net::IpAddr::from(Ipv4Addr::new(192, 0, 2, 77)).into();
+    let shown = format!(
+        "{:?} {:?} {:?}",
+        Input::Message {
+            connection: first,
+            text
+        },
+        Input::Connected {
+            connection: second,
+            source,
+            ice_servers: RawValue::NULL
+        },
+        Output::Transmit {
+            connection: first,
+            text: text.to_owned()
+        },
+    );
+    scene.hub.handle_input(
+        Instant::now(),
+        Input::Message {
+            connection: first,
+            text,
+        },
+    );
+    let shown = format!("{shown} {:?}", scene.hub);
+    for secret in ["kitchen", token, "canary", "192.0.2", "10.0.0"] {
+        assert!(!shown.contains(secret), "{secret} is in {shown}");
+    }
+}
