@@ -65,6 +65,10 @@ export class Negotiation {
     this.#steps = new StepList(options.role, options.automatic, (need) => this.#have(need));
   }
 
+  /** The description made here, as it was sent or will be. */
+  get draft() {
+    return this.#draft;
+  }
   get connection() {
     return this.#connection;
   }

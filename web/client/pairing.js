@@ -100,6 +100,9 @@ export class Pairing {
   get connection() {
     return this.#negotiation.connection;
   }
+  get draft() {
+    return this.#negotiation.draft;
+  }
   get candidates() {
     return this.#negotiation.candidates;
   }
@@ -246,6 +249,8 @@ export class Pairing {
     this.#listeners.abort();
     this.#main?.close();
     this.#dataChannel?.close();
+    // At once: the browser tells an open channel of its connection's end only later, and would swallow what is sent meanwhile.
+    for (const channel of [...this.#channels]) channel.close();
     this.#negotiation.close();
     this.#board.update({ signaling: "closed", ice: "closed", connection: "closed" });
     if (this.#dataChannel) this.#board.update({ channel: "closed" });

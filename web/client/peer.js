@@ -36,6 +36,9 @@ export class Peer extends /** @type {typeof typedTarget<PeerEvents>} */ (typedTa
   get verified() {
     return null;
   }
+  get draft() {
+    return this.#pairing.draft;
+  }
   get localDescription() {
     return this.#pairing.connection?.localDescription ?? null;
   }

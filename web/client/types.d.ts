@@ -128,6 +128,8 @@ export interface Peer extends TypedTarget<PeerEvents> {
   readonly verified: null | "code" | "compared";
   /** Descriptions as they stand, for showing. */
   readonly localDescription: RTCSessionDescription | null;
+  /** The last description made here, from createOffer or createAnswer on, set or not; null before. */
+  readonly draft: Readonly<{ type: "offer" | "answer"; sdp: string }> | null;
   readonly remoteDescription: RTCSessionDescription | null;
   /** Candidates in the order found, received and still buffered. */
   readonly candidates: Readonly<{ local: RTCIceCandidateInit[]; remote: RTCIceCandidateInit[]; buffered: RTCIceCandidateInit[] }>;

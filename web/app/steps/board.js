@@ -34,14 +34,15 @@ export class Board {
   #role = el("p", { class: "role" });
   #next = el("p", { class: "next", test: "next-step" });
   #chips = el("p", { class: "chips" });
-  #milestone = el("p", { class: "milestone", test: "milestone", hidden: true }, icon("check"), "Milestone: both sides are connected, and the channel is open.");
+  #milestone = el("p", { class: "milestone", test: "milestone", hidden: true }, icon("check"), "Milestone: connected, and the channel is open.");
   #body = el("div", { class: "board-body" });
 
   /** @param {{ onAutomatic: () => void }} options for whoever would rather have it done */
   constructor({ onAutomatic }) {
     this.element = el("section", { class: "board", test: "steps", "aria-label": "Step by step" },
       el("div", { class: "board-head" }, this.#heading, el("button", { class: "quiet", type: "button", test: "automatic", click: onAutomatic }, "Connect automatically instead"),
-        this.#role, this.#next, this.#chips, this.#milestone),
+        this.#role, this.#chips),
+      el("div", { class: "board-now" }, this.#next, this.#milestone),
       this.#body);
     this.element.addEventListener("pointerdown", ({ target }) => {
       if (!(target instanceof Element && target.closest(".step-button"))) this.#leading = false;
@@ -114,12 +115,12 @@ export class Board {
     const ready = this.#find("ready") ?? this.#find("failed");
     const waiting = this.#find("waiting");
     const running = this.#find("running");
-    const what = this.#connected ? "Connected."
+    const what = this.#connected ? ""
       : running ? `Running: ${running.title}.`
       : ready ? `Next: ${ready.title}.`
       : waiting ? `Waiting: ${waiting.title}.`
       : "All your steps are done; the rest is the browsers' work.";
-    const text = `${done} of ${this.#cards.size} steps done. ${what}`;
+    const text = `${done} of ${this.#cards.size} steps done. ${what}`.trim();
     if (this.#next.textContent === text) return;
     this.#next.textContent = text;
     announce(text);
@@ -137,6 +138,9 @@ export class Board {
   #lay({ role, steps }) {
     for (const step of steps) this.#cards.set(step.id, new StepCard(step, (id) => this.#press(id)));
     const list = el("ol", { class: "stages", "data-role": role });
+    // For the eye alone: each lane says whose it is.
+    const names = ["PEER1", "PEER2"].map((name) => el("span", { class: name }, name === role ? `${name}, you` : name));
+    list.append(el("li", { class: "lanes lane-names", "aria-hidden": "true" }, ...names));
     for (const { stage, title, server, other } of STAGES) {
       const own = steps.filter((step) => step.stage === stage).map(({ id }) => this.#cards.get(id)?.element ?? null);
       const far = role === "PEER1" ? other.PEER2 : other.PEER1;
@@ -188,10 +192,10 @@ export class Board {
   }
 
   /** Descriptions and candidates, under the steps that brought them. @param {Peer} peer */
-  #illustrate({ localDescription, remoteDescription, candidates, states }) {
+  #illustrate({ draft, remoteDescription, candidates, states }) {
     /** @param {StepId[]} ids */
     const card = (...ids) => ids.map((id) => this.#cards.get(id)).find(Boolean);
-    if (localDescription) card("p1-set-local-offer", "p2-set-local-answer")?.describe(localDescription.type === "offer" ? "Your offer" : "Your answer", localDescription.sdp);
+    if (draft) card("p1-create-offer", "p2-create-answer")?.describe(draft.type === "offer" ? "Your offer" : "Your answer", draft.sdp);
     if (remoteDescription) card("p1-set-remote-answer", "p2-set-remote-offer")?.describe(remoteDescription.type === "offer" ? "PEER1's offer" : "PEER2's answer", remoteDescription.sdp);
     card("p1-set-local-offer", "p2-set-local-answer")?.list("Your candidates", candidates.local, { complete: states.gathering === "complete" });
     card("p1-add-candidates", "p2-add-candidates")?.list("The other side's candidates", candidates.remote, { buffered: candidates.buffered });
