@@ -6,6 +6,7 @@
  */
 
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 
 import puppeteer from "puppeteer-core";
 
@@ -201,6 +202,16 @@ export class Visitor {
     for (const id of this.#processes()) process.kill(id, frozen ? "SIGSTOP" : "SIGCONT");
   }
 
+  /** Bytes that the page's own browser holds, all its processes together, shared memory counted once. */
+  memory() {
+    const sizes = this.#processes().map((id) => {
+      // A process may have ended since it was listed.
+      const rollup = attempt(() => readFileSync(`/proc/${id}/smaps_rollup`, "utf8"));
+      return Number(/^Pss:\s+(\d+) kB/m.exec(rollup ?? "")?.[1] ?? 0) * 1024;
+    });
+    return sizes.reduce((sum, size) => sum + size, 0);
+  }
+
   /** The browser's process and all below it, the parent first. */
   #processes() {
     const root = this.page.browser().process()?.pid;
@@ -224,5 +235,14 @@ export class Visitor {
     const expected = this.#closed || this.#quiet || this.#expected.some((pattern) => pattern.test(problem));
     if (!expected) this.problems.push(problem);
     this.#note(problem);
+  }
+}
+
+/** What a function returns, null when it throws. @template T @param {() => T} run */
+function attempt(run) {
+  try {
+    return run();
+  } catch {
+    return null;
   }
 }
