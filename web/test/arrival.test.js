@@ -1,0 +1,166 @@
+/**
+ * Whatever the order in which a description and candidates arrive, duplicates included: no candidate is added before a remote
+ * description (the fake throws), each is added exactly once, in the order they came, and the buffer is empty afterwards.
+ */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { Negotiation } from "../client/negotiation.js";
+import { Spare } from "../client/spare.js";
+import { StateBoard } from "../client/states.js";
+import { Trace } from "../client/trace.js";
+import { below, permutations, seeded, shuffled } from "./fake/random.js";
+import { FakeWebRTC, candidateOf } from "./fake/webrtc.js";
+import { settle } from "./fake/world.js";
+
+const REMOTE = "remote";
+const SDP = `v=0\r\na=ice-ufrag:${REMOTE}\r\n`;
+/** @typedef {import("../client/payload.js").Payload} Payload */
+
+/** @param {"PEER1" | "PEER2"} role */
+async function begin(role) {
+  const webrtc = new FakeWebRTC();
+  /** @type {any} */ (globalThis).RTCPeerConnection = webrtc.RTCPeerConnection;
+  const trace = new Trace({ session: "s", role });
+  const board = new StateBoard(role, trace, () => {});
+  /** @type {any[]} */ const sent = [];
+  /** @type {unknown[]} */ const failures = [];
+  const negotiation = new Negotiation({
+    role,
+    automatic: true,
+    label: "crowfly",
+    protocol: "crowfly.1",
+    spare: new Spare(),
+    trace,
+    board,
+    signal: (payload) => sent.push(payload),
+    onchannel: () => {},
+    onsteps: () => {},
+    onfailure: (error) => failures.push(error),
+  });
+  negotiation.useServers([]);
+  negotiation.setOnline(true);
+  negotiation.start();
+  if (role === "PEER1") await settle();
+  return { negotiation, sent, failures, webrtc, trace };
+}
+
+/** @param {number} port @returns {any} */
+const candidate = (port) => ({ kind: "candidates", candidates: [candidateOf(REMOTE, port)], complete: false });
+/** @type {any} */ const end = { kind: "candidates", candidates: [], complete: true };
+/** @type {any} */ const answer = { kind: "description", description: { type: "answer", sdp: SDP } };
+/** @type {any} */ const offer = { kind: "description", description: { type: "offer", sdp: SDP } };
+
+/** What a payload's candidates are called in order of arrival, each once. @param {Payload[]} payloads */
+function expected(payloads) {
+  const names = payloads.flatMap((payload) => (payload.kind === "candidates" ? [...payload.candidates.map(({ candidate }) => candidate), ...(payload.complete ? [""] : [])] : []));
+  return [...new Set(names)];
+}
+
+/**
+ * @param {"PEER1" | "PEER2"} role @param {any[]} arrivals
+ * @param {(step: number) => Promise<void>} pause what happens between two arrivals
+ */
+async function run(role, arrivals, pause) {
+  const { negotiation, sent, failures, webrtc } = await begin(role);
+  for (const [step, payload] of arrivals.entries()) {
+    negotiation.receive(structuredClone(payload));
+    await pause(step);
+  }
+  await settle();
+  const [connection] = webrtc.connections;
+  const label = arrivals.map((payload) => payload.description?.type ?? payload.candidates[0]?.candidate.slice(10, 11) ?? "end").join(" ");
+  assert.deepEqual(failures, [], label);
+  const heard = role === "PEER2" ? arrivals.slice(arrivals.indexOf(offer)) : arrivals;
+  assert.deepEqual(connection?.added.map(({ candidate }) => candidate), expected(heard), label);
+  assert.deepEqual(negotiation.candidates.buffered, [], label);
+  assert.equal(connection?.signalingState, "stable", label);
+  const problems = sent.filter(({ kind }) => kind === "problem").map(({ code }) => code);
+  negotiation.close();
+  return problems;
+}
+
+const immediately = async () => {};
+const unhurried = settle;
+
+test("PEER1: every order of the answer and four candidates", async () => {
+  for (const arrivals of permutations([answer, candidate(1), candidate(2), candidate(3), candidate(4)])) {
+    for (const pause of [immediately, unhurried]) assert.deepEqual(await run("PEER1", arrivals, pause), []);
+  }
+});
+
+test("PEER1: every order with a candidate and the answer twice, and the end", async () => {
+  for (const arrivals of permutations([answer, answer, candidate(1), candidate(1), candidate(2), end])) {
+    assert.deepEqual(await run("PEER1", arrivals, immediately), ["repeated-answer"]);
+  }
+});
+
+test("PEER2: every order; what comes before the offer is refused, what comes behind is added once", async () => {
+  for (const arrivals of permutations([offer, candidate(1), candidate(2), candidate(3), candidate(3)])) {
+    const early = arrivals.indexOf(offer);
+    for (const pause of [immediately, unhurried]) {
+      assert.deepEqual(await run("PEER2", arrivals, pause), Array(early).fill("candidate-before-offer"));
+    }
+  }
+});
+
+test("both roles: long random arrivals in random batches, seeded", async () => {
+  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const random = seeded(seed);
+  for (let round = 0; round < 150; round++) {
+    const role = round % 2 === 0 ? "PEER1" : "PEER2";
+    const description = role === "PEER1" ? answer : offer;
+    const batches = Array.from({ length: 2 + below(random, 12) }, () => ({
+      kind: "candidates",
+      candidates: Array.from({ length: below(random, 5) }, () => candidateOf(REMOTE, below(random, 20))),
+      complete: random() < 0.1,
+    }));
+    const arrivals = shuffled(random, [description, ...batches]);
+    const pause = () => (random() < 0.3 ? settle() : Promise.resolve());
+    await run(role, arrivals, pause).catch((error) => {
+      throw new Error(`SEED=${seed}, round ${round}`, { cause: error });
+    });
+  }
+});
+
+test("descriptions that do not fit are refused with a problem, never an exception", async () => {
+  /** @type {[ "PEER1" | "PEER2", any[], string[]][]} */
+  const cases = [
+    ["PEER1", [offer], ["unexpected-offer"]],
+    ["PEER2", [answer], ["unexpected-answer"]],
+    ["PEER2", [candidate(1)], ["candidate-before-offer"]],
+    ["PEER2", [offer, offer], ["repeated-offer"]],
+    ["PEER2", [offer, { kind: "description", description: { type: "offer", sdp: `${SDP}a=x\r\n` } }], ["unexpected-offer"]],
+    ["PEER2", [offer, answer], ["unexpected-answer"]],
+    ["PEER1", [answer, answer], ["repeated-answer"]],
+  ];
+  for (const [role, arrivals, codes] of cases) {
+    const { negotiation, sent, failures, trace } = await begin(role);
+    for (const payload of arrivals) negotiation.receive(payload);
+    await settle();
+    assert.deepEqual(sent.filter(({ kind }) => kind === "problem").map(({ code }) => code), codes);
+    assert.ok(trace.records.some(({ name, detail }) => name === "refused" && detail?.code === codes[0]), "the trace has a note");
+    assert.deepEqual(failures, []);
+    negotiation.close();
+  }
+});
+
+test("repeated descriptions are refused just the same once the first negotiation is over", async () => {
+  for (const [role, payload, code] of /** @type {const} */ ([["PEER1", answer, "repeated-answer"], ["PEER2", offer, "repeated-offer"]])) {
+    const { negotiation, sent } = await begin(role);
+    negotiation.receive(payload);
+    await settle();
+    negotiation.receive(payload);
+    await settle();
+    assert.equal(sent.at(-1)?.code, code);
+    negotiation.close();
+  }
+});
+
+test("a description the browser rejects fails the handshake, by an error and not an exception", async () => {
+  const { negotiation, failures } = await begin("PEER2");
+  negotiation.receive({ kind: "description", description: { type: "offer", sdp: "nonsense" } });
+  await settle();
+  assert.equal(failures.length > 0, true);
+  assert.match(String(failures[0]), /p2-set-remote-offer/);
+  negotiation.close();
+});
