@@ -40,7 +40,6 @@ export class RoomView {
   #pairing = new AbortController();
   /** Ends with the view. */
   #view = new AbortController();
-  #met = 0;
   /** @type {PhaseId} */
   #phase = "waiting";
   #connectedOnce = false;
@@ -131,13 +130,12 @@ export class RoomView {
     this.#pairing = new AbortController();
     const { signal } = this.#pairing;
     this.#peer = peer;
-    this.#met += 1;
     this.#connectedOnce = false;
     this.#phase = "waiting";
     const hadFocus = this.#invite.element.contains(document.activeElement);
     this.#invite.hide();
     this.element.dataset.met = "true";
-    this.#transcript.section(this.#met === 1 ? "Somebody is here" : "Somebody else is here");
+    this.#transcript.section("Somebody is here");
     this.#latest = peer;
     this.#details?.follow(peer, signal);
     this.#board?.follow(peer, signal);
@@ -203,7 +201,8 @@ export class RoomView {
     this.#status.phase({ ...phaseOf(null), id: "closed", tone: "bad", word: "Ended" }, "The conversation is over on this page.");
     this.#ended.replaceChildren(el("h2", { tabindex: -1 }, "You are no longer in this room"), el("p", {}, text),
       el("div", { class: "row" },
-        el("button", { class: "primary", type: "button", test: "rejoin", click: this.#on.onRejoin }, reason === "replaced" ? "Take it back here" : "Join again"),
+        // The seat taken over elsewhere has a new token, which this tab does not know.
+        reason !== "replaced" && el("button", { class: "primary", type: "button", test: "rejoin", click: this.#on.onRejoin }, "Join again"),
         el("button", { type: "button", test: "to-start", click: this.#on.onLeave }, "Start page")));
     this.#ended.hidden = false;
     focusOn(/** @type {HTMLElement} */ (this.#ended.firstElementChild));

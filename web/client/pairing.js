@@ -66,6 +66,8 @@ export class Pairing {
     const { role, session, options: wanted } = options;
     this.#options = options;
     this.peerId = options.peerId;
+    /** Why the other side has left, while its goodbye is waited for. @type {string | null} */
+    this.departing = null;
     this.trace = new Trace({ session, role, onrecord: (record) => this.#emit("trace", { record }) });
     this.#board = new StateBoard(role, this.trace, (states) => this.#statesChanged(states));
     this.#negotiation = new Negotiation({
@@ -191,6 +193,7 @@ export class Pairing {
     this.trace.note(null, "receive", "peer-left", { reason });
     if (!this.live) return this.end(reason);
     // The goodbye in the channel comes behind the last messages; let it.
+    this.departing = reason;
     clearTimeout(this.#patience);
     this.#patience = setTimeout(() => this.end(reason), GOODBYE_PATIENCE);
   }

@@ -276,7 +276,9 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
       return current.setPresence("online");
     }
     if (this.#past.includes(session)) return this.#reject(session, "other");
-    if (current?.opened) return this.#reject(session, "busy");
+    // The next one, or the same one on a page opened anew, does not wait for the goodbye of the one before.
+    if (current?.departing) current.end(current.departing);
+    else if (current?.opened) return this.#reject(session, "busy");
     current?.end("lost");
     const pairing = this.#begin("PEER2", session, peer);
     pairing.trace.note(2, "receive", "peer-joined");
