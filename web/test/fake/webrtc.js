@@ -202,7 +202,8 @@ export class FakePeerConnection extends EventTarget {
 
   /** The path is gone, or back. @param {string} state */
   become(state) {
-    this.iceConnectionState = this.connectionState = state;
+    this.connectionState = state;
+    this.iceConnectionState = state === "connecting" ? "checking" : state;
     this.#fire("iceconnectionstatechange");
     this.#fire("connectionstatechange");
   }
