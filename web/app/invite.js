@@ -27,7 +27,7 @@ export function inviteView(room, { steps }) {
     click: () => navigator.share({ title: "Crowfly", text: "Talk to me directly:", url: url.href }).catch(() => {}),
   }, icon("share"), "Share");
   const heading = el("h2", { tabindex: -1 });
-  const element = el("section", { class: "invite", test: "invite", "aria-label": "Invitation" },
+  const element = el("section", { class: "invite", test: "invite", "aria-label": "Invitation", hidden: true },
     flight(),
     heading,
     el("p", { class: "hint" }, "Send this link to one person. Whoever opens it first is connected to you."),
