@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crowfly_server::Config;
 use tungstenite::Message;
 
-use crate::kit::{PATIENCE, TestServer, config, pair, signal};
+use crate::kit::{PATIENCE, SESSION, TestServer, config, pair, signal};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -46,7 +47,9 @@ fn a_reader_that_does_not_read_is_closed_and_told() {
     let (mut waiting, mut joining, _) = pair(&server);
     let payload = format!("\"{}\"", "x".repeat(60_000));
     // The kernel's buffers take some megabytes first. The other peer learns it when the queue behind them is full.
+    let begun = Instant::now();
     loop {
+        assert!(begun.elapsed() < PATIENCE, "still connected");
         joining.say(&signal(&payload));
         joining.socket.get_mut().set_nonblocking(true).unwrap();
         let heard = joining.socket.read();
@@ -68,20 +71,24 @@ fn a_reader_that_does_not_read_is_closed_and_told() {
 fn a_client_that_goes_silent_is_closed_and_one_that_answers_pings_is_not() {
     let mut config = config();
     config.sockets.ping_interval = SHORT;
-    config.sockets.ping_timeout = SHORT;
+    config.sockets.ping_timeout = PATIENCE / 10;
     let server = TestServer::start(config);
-    let (mut silent, _) = server.greeted();
     let (mut answering, _) = server.greeted();
-    // Reading answers pings. Four of them take longer than a silent client has.
-    for _ in 0..4 {
-        assert!(matches!(answering.socket.read(), Ok(Message::Ping(_))));
-        answering.socket.flush().unwrap();
-    }
+    answering.say(r#"{"type":"create","id":1}"#);
+    let room = answering.hear()["room"].to_string();
+    let (mut silent, _) = server.greeted();
+    // Reading answers pings.
+    let answering = thread::spawn(move || answering.hear());
     let mut seen = Vec::new();
     let _ = silent.socket.get_mut().read_to_end(&mut seen);
-    let reason = b"\x88\x0e\x03\xf0ping-timeout";
-    assert!(seen.ends_with(reason), "{seen:?}");
     assert_eq!(seen[..2], [0x89, 0], "a ping first");
+    assert!(seen.ends_with(b"\x88\x0e\x03\xf0ping-timeout"), "{seen:?}");
+    // The other one has been here for longer.
+    let (mut joining, _) = server.greeted();
+    joining.say(&format!(
+        r#"{{"type":"join","id":1,"room":{room},"session":"{SESSION}"}}"#
+    ));
+    assert_eq!(answering.join().unwrap()["type"], "peer-joined");
 }
 
 #[test]
@@ -114,30 +121,30 @@ fn a_client_that_ignores_its_close_is_dropped() {
 #[test]
 fn a_head_that_does_not_come_ends_the_connection() {
     let mut config = config();
-    config.http.header_timeout = SHORT;
+    config.http.header_timeout = PATIENCE / 10;
     let server = TestServer::start(config);
-    for begun in [
+    let asked = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let streams = [
         "",
         "GET / HTTP/1.1\r\nhost: a",
-        "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\nGET",
-    ] {
+        &format!("{asked}GET"),
+        asked,
+    ]
+    .map(|begun| {
         let mut stream = TcpStream::connect(server.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.write_all(begun.as_bytes()).unwrap();
-        let mut seen = Vec::new();
-        stream.read_to_end(&mut seen).expect("the server ends it");
-    }
-    // Kept alive, and nothing asked any more.
-    let mut stream = TcpStream::connect(server.address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
-        .write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
-        .unwrap();
-    let mut seen = String::new();
-    stream
-        .read_to_string(&mut seen)
-        .expect("the server ends it");
-    assert!(seen.starts_with("HTTP/1.1 200"), "{seen}");
+        stream
+    });
+    let [nothing, some, _, kept_alive] = streams.map(|mut stream| {
+        let mut seen = String::new();
+        stream
+            .read_to_string(&mut seen)
+            .expect("the server ends it");
+        seen
+    });
+    assert_eq!((nothing, some), (String::new(), String::new()));
+    assert!(kept_alive.starts_with("HTTP/1.1 200"), "{kept_alive}");
 }
 
 #[test]

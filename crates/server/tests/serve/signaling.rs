@@ -1,8 +1,11 @@
 //! Rooms over real sockets. What the hub decides is tested with the hub; here it counts that it arrives.
 
+use std::io::Write;
+use std::net::TcpStream;
+
 use tungstenite::Message;
 
-use crate::kit::{TestServer, config, pair, signal};
+use crate::kit::{SESSION, TestServer, config, pair, signal};
 
 #[test]
 fn what_one_peer_signals_the_other_gets_byte_for_byte() {
@@ -50,19 +53,20 @@ fn join_and_offer_may_come_with_the_upgrade_request() {
     let (mut waiting, _) = server.greeted();
     waiting.say(r#"{"type":"create","id":1,"room":"Küche 7"}"#);
     assert_eq!(waiting.hear()["room"], "küche-7");
-    let (mut joining, _) = server.greeted();
-    joining
-        .socket
-        .write(Message::text(format!(
-            r#"{{"type":"join","id":1,"room":"küche-7","session":"{}"}}"#,
-            crate::kit::SESSION
-        )))
-        .unwrap();
-    joining
-        .socket
-        .write(Message::text(signal(r#"{"kind":"offer"}"#)))
-        .unwrap();
-    joining.socket.flush().unwrap();
+    let join = format!(r#"{{"type":"join","id":1,"room":"küche-7","session":"{SESSION}"}}"#);
+    let mut bytes = format!(
+        "GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         sec-websocket-protocol: crowfly.1\r\n\r\n"
+    )
+    .into_bytes();
+    for text in [join, signal(r#"{"kind":"offer"}"#)] {
+        // Masked with zeros, which leave it as it is.
+        bytes.extend([0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0]);
+        bytes.extend(text.as_bytes());
+    }
+    let mut joining = TcpStream::connect(server.address).unwrap();
+    joining.write_all(&bytes).unwrap();
     assert_eq!(waiting.hear()["type"], "peer-joined");
     assert_eq!(waiting.hear()["payload"]["kind"], "offer");
 }
