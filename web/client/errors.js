@@ -22,6 +22,7 @@ const HINTS = Object.freeze({
   "already-in-room": "Leave the room you are in first.",
   busy: "The person there is still talking to somebody else. Try again later.",
   // Reaching the server
+  "invalid-address": "The address of a server begins with https:// or http://.",
   "server-unreachable": "Check that the server is running, its address, and the network.",
   "server-silent": "Something listens there but does not speak this protocol, or a proxy holds WebSockets back.",
   "unsupported-protocol": "Reload the page: it and the server are of different versions.",

@@ -23,6 +23,8 @@ const MERGE_AT = 4 * 1024 * 1024;
 export class Inbox {
   /** @type {InMemory | null} */ #plain = null;
   /** @type {Growing | null} */ #blob = null;
+  /** The last message refused in each lane: what of it is still on its way is passed over. */
+  #refused = { plain: -1, blob: -1 };
 
   /**
    * Takes a fragment: frames of kind text, binary, blob and abort.
@@ -31,35 +33,39 @@ export class Inbox {
    */
   take(frame) {
     if (frame.kind === KIND.abort) return this.#abort(frame.id);
-    return frame.kind === KIND.blob ? this.#takeBlob(frame) : this.#takePlain(frame);
+    const lane = frame.kind === KIND.blob ? "blob" : "plain";
+    if (!frame.first && this.#refused[lane] === frame.id) return null;
+    const result = lane === "blob" ? this.#takeBlob(frame) : this.#takePlain(frame);
+    if (result && "problem" in result) this.#drop(lane, frame.id);
+    return result;
   }
 
-  /** @param {Frame} frame */
+  /** @param {Frame} frame @returns {Received | Violation | null} */
   #takePlain(frame) {
-    if (frame.first !== (this.#plain === null)) return this.#fail("plain", frame.first ? "interleaved" : "no-first-fragment");
-    this.#plain ??= new InMemory(frame);
-    const { id, kind } = this.#plain;
-    if (id !== frame.id || kind !== frame.kind) return this.#fail("plain", "interleaved");
-    if (!this.#plain.append(frame.payload)) return this.#fail("plain", "message-too-large");
+    if (frame.first !== (this.#plain === null)) return { problem: frame.first ? "interleaved" : "no-first-fragment" };
+    const message = (this.#plain ??= new InMemory(frame));
+    if (message.id !== frame.id || message.kind !== frame.kind) return { problem: "interleaved" };
+    if (!message.append(frame.payload)) return { problem: "message-too-large" };
     if (!frame.last) return null;
-    const finished = this.#plain.finish();
     this.#plain = null;
-    return finished;
+    return message.finish();
   }
 
-  /** @param {Frame} frame */
+  /** @param {Frame} frame @returns {Received | Violation | null} */
   #takeBlob(frame) {
-    if (frame.first !== (this.#blob === null)) return this.#fail("blob", frame.first ? "interleaved" : "no-first-fragment");
+    if (frame.first !== (this.#blob === null)) return { problem: frame.first ? "interleaved" : "no-first-fragment" };
     if (frame.first) {
       const header = readBlobHeader(frame.payload);
-      if (!header) return this.#fail("blob", "malformed-blob-header");
+      if (!header) return { problem: "malformed-blob-header" };
       this.#blob = new Growing(frame.id, header);
-    } else if (this.#blob?.id !== frame.id) return this.#fail("blob", "interleaved");
-    else if (!this.#blob.append(frame.payload)) return this.#fail("blob", "size-mismatch");
-    if (!frame.last || !this.#blob) return null;
-    const finished = this.#blob.finish();
+    } else {
+      if (this.#blob?.id !== frame.id) return { problem: "interleaved" };
+      if (!this.#blob.append(frame.payload)) return { problem: "size-mismatch" };
+    }
+    if (!frame.last) return null;
+    const message = /** @type {Growing} */ (this.#blob);
     this.#blob = null;
-    return finished ?? { problem: "size-mismatch" };
+    return message.finish() ?? { problem: "size-mismatch" };
   }
 
   /** @param {number} id */
@@ -69,11 +75,11 @@ export class Inbox {
     return null;
   }
 
-  /** @param {"plain" | "blob"} lane @param {string} problem @returns {Violation} */
-  #fail(lane, problem) {
+  /** @param {"plain" | "blob"} lane @param {number} id */
+  #drop(lane, id) {
+    this.#refused[lane] = id;
     if (lane === "plain") this.#plain = null;
     else this.#blob = null;
-    return { problem };
   }
 }
 

@@ -15,9 +15,9 @@ const ROOM_NAME = /^[\p{L}\p{N}\p{M}_-]{1,64}$/u;
 export function parseRoom(linkOrCode) {
   const text = String(linkOrCode).trim();
   const hash = text.indexOf("#");
-  const server = hash > 0 ? serverOf(text.slice(0, hash)) : null;
+  const server = hash > 0 ? serverOf(text.slice(0, hash), "invalid-room-name") : null;
   const name = decode(text.slice(hash + 1)).trim().normalize("NFKC").replace(/\s+/gu, "-");
-  if (!ROOM_NAME.test(name)) throw invalid("no room name in this link or code");
+  if (!ROOM_NAME.test(name)) throw new CrowflyError("invalid-room-name", "no room name in this link or code");
   return { name, server };
 }
 
@@ -35,8 +35,8 @@ export function roomLink(server, name) {
  */
 export function serverBase(server) {
   const base = server ?? globalThis.location?.origin;
-  if (!base) throw new CrowflyError("server-unreachable", "no server given and no page to take it from");
-  return serverOf(String(base));
+  if (!base) throw new CrowflyError("invalid-address", "no server given and no page to take it from");
+  return serverOf(String(base), "invalid-address");
 }
 
 /** The WebSocket of a base URL. @param {string} base */
@@ -46,15 +46,10 @@ export function socketURL(base) {
   return url.href;
 }
 
-/** @param {string} text */
-function serverOf(text) {
-  /** @type {URL} */ let url;
-  try {
-    url = new URL(text);
-  } catch (cause) {
-    throw invalid(`not an address: ${text}`, cause);
-  }
-  if (url.protocol !== "https:" && url.protocol !== "http:") throw invalid(`not a web address: ${text}`);
+/** @param {string} text @param {string} code of the error when it is none */
+function serverOf(text, code) {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol !== "https:" && url?.protocol !== "http:") throw new CrowflyError(code, `not a web address: ${text}`);
   return `${url.origin}${url.pathname.replace(/[^/]*$/, "")}`;
 }
 
@@ -65,9 +60,4 @@ function decode(text) {
   } catch {
     return text; // a lone % in a name somebody typed; the name check speaks next
   }
-}
-
-/** @param {string} message @param {unknown} [cause] */
-function invalid(message, cause) {
-  return new CrowflyError("invalid-room-name", message, cause === undefined ? {} : { cause });
 }

@@ -134,6 +134,7 @@ export class Negotiation {
   resend() {
     const { role } = this.#options;
     if (this.#closed || this.#steps.stateOf(role === "PEER1" ? "p1-send-offer" : "p2-send-answer") !== "done") return;
+    this.#trace.note(null, "note", "resent");
     this.#sendDescription(this.#later ? null : role === "PEER1" ? 1 : 3, this.#draft);
     if (this.#sent.candidates === 0 && !this.#sent.end) return;
     this.#sendCandidates(this.#found.slice(0, this.#sent.candidates), this.#sent.end);

@@ -27,6 +27,8 @@ const DEFAULT_MESSAGE_SIZE = 65_536;
 const DESCRIPTION_PATIENCE = 15_000;
 /** The server said that the other side left; its goodbye in the channel gets this long. */
 const GOODBYE_PATIENCE = 500;
+/** The other side closed the channel without a goodbye; the server gets this long to say why. */
+const REASON_PATIENCE = 1_000;
 /** Messages a second that the trace keeps; a flood is counted. */
 const TRACED_MESSAGES = 100;
 
@@ -182,7 +184,8 @@ export class Pairing {
     this.#presence = presence;
     this.trace.note(null, "receive", presence === "lost" ? "peer-left" : `peer-${presence}`);
     if (presence === "lost" && !this.#opened) return this.end("lost");
-    if (presence !== "online" && this.#board.now.liveness === "silent") return this.end("vanished");
+    const { liveness, channel } = this.#board.now;
+    if (presence !== "online" && (liveness === "silent" || channel === "closed")) return this.end("vanished");
     this.#reachable(returned);
   }
 
@@ -191,7 +194,7 @@ export class Pairing {
     // Its connection to the server is not its connection to us.
     if (reason === "lost") return this.setPresence("lost");
     this.trace.note(null, "receive", "peer-left", { reason });
-    if (!this.live) return this.end(reason);
+    if (!this.live || this.#board.now.channel !== "open") return this.end(reason);
     // The goodbye in the channel comes behind the last messages; let it.
     this.departing = reason;
     clearTimeout(this.#patience);
@@ -352,7 +355,10 @@ export class Pairing {
       onheard: () => this.#heard(),
       onmessage: (data, name, bytes) => this.#received(data, name, bytes),
       onpong: (id) => this.#liveness?.pong(id, performance.now()),
-      ongoodbye: () => this.end("goodbye"),
+      ongoodbye: () => {
+        this.trace.note(null, "message", "goodbye-received");
+        this.end("goodbye");
+      },
       onerror: (error) => this.#emit("error", { error }),
       onhostile: () => this.end("failed"),
     });
@@ -382,9 +388,15 @@ export class Pairing {
     this.#emit("open", {});
   }
 
+  /** Without a goodbye: its page is gone, or its seat was taken from elsewhere. The server may be about to say so, and who comes next. */
   #channelClosed() {
     this.trace.note(null, "event", "close");
-    this.end("vanished");
+    this.#board.update({ channel: "closed" });
+    if (!this.#online || this.#presence !== "online") return this.end("vanished");
+    this.departing ??= "vanished";
+    clearInterval(this.#ticker);
+    clearTimeout(this.#patience);
+    this.#patience = setTimeout(() => this.end(this.departing ?? "vanished"), REASON_PATIENCE);
   }
 
   /** @param {string | ArrayBuffer | Blob} data @param {string | null} name @param {number} bytes */

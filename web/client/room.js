@@ -234,7 +234,10 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
    */
   #free(pairing, reason) {
     if (this.#ended !== null || this.#state === "offline" || pairing.presence === "lost") return;
-    if (pairing.role === "PEER1" && pairing.presence === "online") return void this.#close(reason);
+    if (pairing.role === "PEER1" && pairing.presence === "online") {
+      this.#signaling.send("leave", {});
+      return void this.#close(reason);
+    }
     this.#reject(pairing.session, reason === "no-offer" ? "no-offer" : "other");
   }
 

@@ -40,7 +40,7 @@ async function begin(role) {
   negotiation.useServers([]);
   negotiation.setOnline(true);
   negotiation.start();
-  if (role === "PEER1") await settle();
+  if (role === "PEER1") await settle(8);
   return { negotiation, sent, failures, webrtc, trace };
 }
 
@@ -66,7 +66,7 @@ async function run(role, arrivals, pause) {
     negotiation.receive(structuredClone(payload));
     await pause(step);
   }
-  await settle();
+  await settle(8);
   const [connection] = webrtc.connections;
   const label = arrivals.map((payload) => payload.description?.type ?? payload.candidates[0]?.candidate.slice(10, 11) ?? "end").join(" ");
   assert.deepEqual(failures, [], label);
@@ -80,7 +80,7 @@ async function run(role, arrivals, pause) {
 }
 
 const immediately = async () => {};
-const unhurried = settle;
+const unhurried = () => settle(4);
 
 test("PEER1: every order of the answer and four candidates", async () => {
   for (const arrivals of permutations([answer, candidate(1), candidate(2), candidate(3), candidate(4)])) {
@@ -115,7 +115,7 @@ test("both roles: long random arrivals in random batches, seeded", async () => {
       complete: random() < 0.1,
     }));
     const arrivals = shuffled(random, [description, ...batches]);
-    const pause = () => (random() < 0.3 ? settle() : Promise.resolve());
+    const pause = () => (random() < 0.3 ? settle(4) : Promise.resolve());
     await run(role, arrivals, pause).catch((error) => {
       throw new Error(`SEED=${seed}, round ${round}`, { cause: error });
     });

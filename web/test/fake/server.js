@@ -210,7 +210,8 @@ export class FakeSocket extends EventTarget {
 
   /** @param {object} message */
   say(message) {
-    queueMicrotask(() => {
+    // Each message is a task of its own, as in a browser.
+    setImmediate(() => {
       if (this.readyState === 1) this.dispatchEvent(Object.assign(new Event("message"), { data: JSON.stringify(message) }));
     });
   }

@@ -44,8 +44,8 @@ export function createWorld(test) {
 }
 
 /** Until everything that waits for nothing but its turn has had it. */
-export async function settle() {
-  for (let turn = 0; turn < 8; turn++) await new Promise(setImmediate);
+export async function settle(turns = 24) {
+  for (let turn = 0; turn < turns; turn++) await new Promise(setImmediate);
 }
 
 /** How many timers are set and have neither fired nor been cleared. */

@@ -1,0 +1,31 @@
+/**
+ * Two who are in a room together, for tests that begin there.
+ */
+import { createRoom, joinRoom } from "../../client/index.js";
+import { once } from "./world.js";
+
+/** @typedef {import("../../client/types.d.ts").Peer} Peer */
+/** @typedef {import("../../client/types.d.ts").RoomOptions} RoomOptions */
+
+/**
+ * `one` is PEER1, the joiner, as the joiner's room has the other: events of `one` are what the joiner sees.
+ * @param {ReturnType<typeof import("./world.js").createWorld>} world
+ * @param {RoomOptions} [options] @param {RoomOptions} [joinOptions]
+ */
+export async function pair(world, options, joinOptions = options) {
+  const waiting = await createRoom(options);
+  const arrives = once(waiting, "peer");
+  const joined = await joinRoom(waiting.link, joinOptions);
+  const two = /** @type {Peer} */ ((await arrives).peer);
+  const one = /** @type {Peer} */ (joined.peer);
+  await world.settle();
+  return { waiting, joined, one, two };
+}
+
+/** Ends a room as a tab that crashes: no goodbye, no leave, and its packets stop. @param {ReturnType<typeof import("./world.js").createWorld>} world @param {Peer} peer */
+export function crash(world, peer) {
+  const socket = [...world.server.sockets].find(({ peer: id }) => id === peer.id);
+  world.webrtc.passes = false;
+  socket?.drop();
+  return socket;
+}
