@@ -1,12 +1,4 @@
-//! Random histories of the hub, held against a model that is as simple as `docs/protocol.md` reads.
-//!
-//! The model keeps lists and searches them; it predicts, for every input, exactly who is told what and who is closed. So a
-//! third party that hears something, a request without its one answer, a third seat, a session taken twice, each shows as a
-//! difference. At the end everybody goes away, time passes, and nothing may be left.
-//!
-//! `CROWFLY_SEED=<number> cargo nextest run -p crowfly-server --test hub_model` repeats a run, `CROWFLY_CASES` makes it longer.
-
-mod model;
+//! The hub and the model, side by side.
 
 use std::{
     cell::RefCell,
@@ -20,184 +12,17 @@ use crowfly_server::{
     hub::{Config, ConnectionId, Hub, Input, Output, Stats},
     limits::{Quota, Rate},
 };
-use model::{Model, Told};
-use proptest::{
-    collection::vec,
-    prelude::*,
-    test_runner::{RngAlgorithm, TestCaseError, TestRng, TestRunner},
-};
+use proptest::{prelude::*, test_runner::TestCaseError};
 use serde_json::{Value, json, value::RawValue};
 
-/// Small limits, so that histories run into them.
-const MOST_ROOMS: usize = 3;
-const MOST_ROOMS_OF_A_SOURCE: u32 = 2;
-const MOST_FAILURES: u32 = 4;
+use crate::{
+    MOST_FAILURES, MOST_ROOMS, MOST_ROOMS_OF_A_SOURCE,
+    act::{Act, Wish},
+    model::{self, Model, Told},
+};
 
-/// One thing that happens. Numbers are taken modulo what there is to choose from.
-#[derive(Debug, Clone)]
-enum Act {
-    Connect {
-        source: u8,
-    },
-    Cut {
-        who: usize,
-    },
-    Create {
-        who: usize,
-        name: Option<usize>,
-    },
-    Join {
-        who: usize,
-        name: usize,
-        session: u8,
-        ticket: Option<usize>,
-        then_signal: bool,
-    },
-    Signal {
-        who: usize,
-        session: Option<u8>,
-    },
-    Leave {
-        who: usize,
-    },
-    Reject {
-        who: usize,
-        session: Option<u8>,
-    },
-    Destroy {
-        who: usize,
-    },
-    Resume {
-        who: usize,
-        ticket: usize,
-        name: Option<usize>,
-        with_session: bool,
-    },
-    Garbage {
-        who: usize,
-    },
-    Binary {
-        who: usize,
-    },
-    /// `late`: the driver slept through the timeouts in between.
-    Pass {
-        milliseconds: u64,
-        late: bool,
-    },
-}
-
-#[test]
-fn histories_agree_with_the_model() {
-    let seed = variable("CROWFLY_SEED").unwrap_or_else(rand_seed);
-    let cases = variable("CROWFLY_CASES").unwrap_or(300);
-    let config = ProptestConfig {
-        cases: u32::try_from(cases).unwrap(),
-        failure_persistence: None,
-        ..Default::default()
-    };
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
-    let mut runner = TestRunner::new_with_rng(config, rng);
-    let seen = RefCell::new(BTreeMap::new());
-    let histories = vec(act(), 1..200);
-    if let Err(error) = runner.run(&histories, |acts| History::new(seed, &seen).play(&acts)) {
-        panic!("CROWFLY_SEED={seed}: {error}");
-    }
-    let seen = seen.into_inner();
-    let unseen = WHAT_CAN_HAPPEN
-        .iter()
-        .filter(|kind| !seen.contains_key(**kind))
-        .collect::<Vec<_>>();
-    assert!(
-        unseen.is_empty(),
-        "CROWFLY_SEED={seed}: {cases} histories never saw {unseen:?}"
-    );
-}
-
-/// Messages, error codes and closes that some history has to run into, or the histories are worth little.
-const WHAT_CAN_HAPPEN: &[&str] = &[
-    "welcome",
-    "created",
-    "joined",
-    "peer-joined",
-    "signal",
-    "left",
-    "peer-left",
-    "destroyed",
-    "peer-offline",
-    "peer-online",
-    "resumed",
-    "malformed-message",
-    "binary-message",
-    "invalid-room-name",
-    "room-taken",
-    "room-full",
-    "room-not-found",
-    "room-unavailable",
-    "already-in-room",
-    "not-in-room",
-    "no-peer",
-    "peer-offline",
-    "stale-session",
-    "session-reused",
-    "bad-token",
-    "room-occupied",
-    "rate-limited",
-    "too-many-rooms",
-    "leave",
-    "lost",
-    "rejected",
-    "replaced",
-    "join-timeout",
-    "joined alone",
-    "resumed alone",
-    "resumed its seat",
-    "resumed its session",
-];
-
-fn variable(name: &str) -> Option<u64> {
-    std::env::var(name)
-        .ok()
-        .map(|value| value.parse().expect("a number"))
-}
-
-fn rand_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(0)
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let who = || any::<usize>();
-    let session = || 0..8_u8;
-    prop_oneof![
-        7 => (0..3_u8).prop_map(|source| Act::Connect { source }),
-        4 => who().prop_map(|who| Act::Cut { who }),
-        6 => (who(), prop::option::of(0..3_usize)).prop_map(|(who, name)| Act::Create { who, name }),
-        14 => (who(), any::<usize>(), session(), prop::option::weighted(0.3, any::<usize>()), any::<bool>()).prop_map(
-            |(who, name, session, ticket, then_signal)| Act::Join { who, name, session, ticket, then_signal }
-        ),
-        20 => (who(), prop::option::weighted(0.1, session())).prop_map(|(who, session)| Act::Signal { who, session }),
-        3 => who().prop_map(|who| Act::Leave { who }),
-        3 => (who(), prop::option::weighted(0.2, session())).prop_map(|(who, session)| Act::Reject { who, session }),
-        2 => who().prop_map(|who| Act::Destroy { who }),
-        10 => (who(), any::<usize>(), prop::option::weighted(0.2, any::<usize>()), any::<bool>()).prop_map(
-            |(who, ticket, name, with_session)| Act::Resume { who, ticket, name, with_session }
-        ),
-        1 => who().prop_map(|who| Act::Garbage { who }),
-        1 => who().prop_map(|who| Act::Binary { who }),
-        8 => (prop_oneof![0..1_000_u64, 1_000..12_000_u64, Just(20_000), Just(70_000)], any::<bool>())
-            .prop_map(|(milliseconds, late)| Act::Pass { milliseconds, late }),
-    ]
-}
-
-/// Whom an act makes sense for.
-#[derive(Clone, Copy)]
-enum Wish {
-    Anybody,
-    Standing,
-    Seated,
-}
+/// How often each kind of thing was seen.
+pub(crate) type Seen = RefCell<BTreeMap<String, u64>>;
 
 /// What a peer remembers of a seat, to come back with.
 struct Ticket {
@@ -206,9 +31,9 @@ struct Ticket {
     session: Option<String>,
 }
 
-/// The hub and the model, side by side.
-struct History<'s> {
-    seen: &'s RefCell<BTreeMap<String, u64>>,
+/// One history being played.
+pub(crate) struct History<'s> {
+    seen: &'s Seen,
     hub: Hub,
     model: Model,
     start: Instant,
@@ -220,7 +45,7 @@ struct History<'s> {
 }
 
 impl<'s> History<'s> {
-    fn new(seed: u64, seen: &'s RefCell<BTreeMap<String, u64>>) -> Self {
+    pub(crate) fn new(seed: u64, seen: &'s Seen) -> Self {
         let config = Config {
             // How often one may speak has its own tests.
             messages: Rate {
@@ -250,7 +75,7 @@ impl<'s> History<'s> {
         }
     }
 
-    fn play(mut self, acts: &[Act]) -> Result<(), TestCaseError> {
+    pub(crate) fn play(mut self, acts: &[Act]) -> Result<(), TestCaseError> {
         for act in acts {
             self.act(act)?;
             self.nothing_leaks()?;
@@ -577,7 +402,7 @@ impl<'s> History<'s> {
     }
 }
 
-/// What a message is, in the words of [`WHAT_CAN_HAPPEN`].
+/// What a message is, in the words of `WHAT_CAN_HAPPEN`.
 fn kinds(message: &Value) -> Vec<String> {
     let kind = message["type"].as_str().unwrap_or_default();
     let alone = message.get("peer").is_some_and(Value::is_null);
