@@ -107,6 +107,7 @@ function outOfOrder(records, own) {
       last = Math.max(last, first);
       continue;
     }
+    if (rule.after === "nothing") continue;
     const before = records.findIndex((record, at) => at < first && record.name === rule.after);
     if (before < 0) complaints.push(`too early: ${rule.text}`);
   }

@@ -2,8 +2,10 @@
 
 import assert from "node:assert/strict";
 
+import { departures } from "../handshake.js";
 import { KINDS, PAIRS, scenario } from "./harness.js";
 import { Person, messages } from "./person.js";
+import { programs } from "./program.js";
 import { sightings, spy } from "./spy.js";
 
 for (const [first, second] of PAIRS) {
@@ -62,6 +64,28 @@ for (const [first, second] of PAIRS) {
     assert.deepEqual([waited.early, joined.early], [0, 0], "no candidate before a remote description");
     const signals = waited.sent.length + joined.sent.length - joined.sent.filter(({ type }) => type !== "signal").length;
     assert.equal(relayed, signals - waited.sent.filter(({ type }) => type !== "signal").length, "every signal was relayed once");
+  });
+}
+
+for (const [first, second] of PAIRS) {
+  scenario(`${first} and ${second}: both traces match docs/handshake.md, from the first call to the last state`, async (stage) => {
+    const { waiting, joining } = await programs(stage, first, second);
+    const ended = waiting.run(() => /** @type {any} */ (globalThis).next(/** @type {any} */ (globalThis).peer, "close"));
+    await joining.run(() => /** @type {any} */ (globalThis).peer.send("hello"));
+    await waiting.until(() => /** @type {any} */ (globalThis).messages.length === 1);
+    await joining.run(() => /** @type {any} */ (globalThis).room.leave());
+    await ended;
+    for (const [page, peer, reason] of /** @type {const} */ ([[joining, "PEER1", "leave"], [waiting, "PEER2", "goodbye"]])) {
+      const lines = await page.run(() => /** @type {any} */ (globalThis).peer.trace.toJSONLines());
+      const [header, ...records] = lines.trimEnd().split("\n").map((/** @type {string} */ line) => JSON.parse(line));
+      assert.equal(header.role ?? header.peer, peer);
+      assert.deepEqual(departures(records), [], peer);
+      const ends = records.filter((/** @type {any} */ { kind, name }) => kind === "note" && name === "ended");
+      assert.deepEqual(ends.map((/** @type {any} */ { detail }) => detail.reason), [reason], "the one who stays learns why");
+      for (const state of ["signalingState", "connectionState", "channelState"]) {
+        assert.equal(records.findLast((/** @type {any} */ { name }) => name === state).detail.to, "closed", `${peer} ${state}`);
+      }
+    }
   });
 }
 

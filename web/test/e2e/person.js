@@ -162,6 +162,8 @@ export class Person {
 
   /** The trace as the page would save it: header and records. @returns {Promise<any[]>} */
   async trace() {
+    if (!(await this.isShown("log-panel"))) await this.click("log");
+    await this.sees("log-panel");
     // The download is a blob of the page; its address is read before the browser saves it.
     const lines = await this.visitor.run((/** @type {string} */ selector) => {
       const button = /** @type {HTMLButtonElement} */ (document.querySelector(selector));

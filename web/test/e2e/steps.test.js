@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 
+import { departures } from "../handshake.js";
 import { PAIRS, KINDS, scenario } from "./harness.js";
 import { Person, byId } from "./person.js";
 import { sightings, spy } from "./spy.js";
@@ -145,6 +146,10 @@ for (const [first, second] of PAIRS) {
     assert.equal(await server.metric("crowfly_signals_relayed_total"), sent, "the server relayed each of them once");
     await ann.say("by hand");
     await ben.hears(1);
+    for (const person of [ann, ben]) {
+      const [, ...records] = await person.trace();
+      assert.deepEqual(departures(records), [], "the trace, as saved from the page, matches docs/handshake.md");
+    }
   });
 }
 
