@@ -13,7 +13,7 @@ use crate::kit::{
 #[test]
 fn slow_headers_are_cut_off() {
     let _turn = alone();
-    let server = Server::start("header-timeout-seconds = 1.0");
+    let server = Server::start("header-timeout-seconds = 2.0");
     let mut pair = Pair::meet(server.address);
     let sockets = sized(500, 900);
     undisturbed(&server, || {
@@ -68,42 +68,44 @@ fn an_endless_head_is_refused_and_not_kept() {
 
 #[test]
 fn foreign_origins_are_refused_before_the_upgrade() {
-    let _turn = among_others();
+    let _turn = alone();
     let server = Server::start("origin = [\"https://friend.example\"]");
-    let own = format!("http://{}", server.address);
-    let other_port = format!("http://127.0.0.1:{}", server.address.port() ^ 1);
-    let status = |origin: &str| {
-        Approach::default()
-            .header("Origin", origin)
-            .upgrade(server.address)
-            .err()
-    };
-    for allowed in [own.as_str(), "https://friend.example"] {
-        assert_eq!(status(allowed), None, "{allowed}");
-    }
-    let prefixed = format!("{own}.evil.example");
-    let user = format!("http://{}@evil.example", server.address);
-    for foreign in [
-        other_port.as_str(),
-        &prefixed,
-        &user,
-        "null",
-        "",
-        "https://evil.example",
-        "https://friend.example.evil.example",
-        "http://friend.example",
-        "https://friend.example:8443",
-        "file://",
-        "http://localhost",
-        "chrome-extension://abcdefgh",
-    ] {
-        assert_eq!(status(foreign), Some(403), "{foreign:?}");
-    }
-    // Two of them: neither is believed because the other is good.
-    let twice = Approach::default()
-        .header("Origin", "https://evil.example")
-        .header("Origin", &own);
-    assert_eq!(twice.upgrade(server.address).err(), Some(403));
+    undisturbed(&server, || {
+        let own = format!("http://{}", server.address);
+        let other_port = format!("http://127.0.0.1:{}", server.address.port() ^ 1);
+        let status = |origin: &str| {
+            Approach::default()
+                .header("Origin", origin)
+                .upgrade(server.address)
+                .err()
+        };
+        for allowed in [own.as_str(), "https://friend.example"] {
+            assert_eq!(status(allowed), None, "{allowed}");
+        }
+        let prefixed = format!("{own}.evil.example");
+        let user = format!("http://{}@evil.example", server.address);
+        for foreign in [
+            other_port.as_str(),
+            &prefixed,
+            &user,
+            "null",
+            "",
+            "https://evil.example",
+            "https://friend.example.evil.example",
+            "http://friend.example",
+            "https://friend.example:8443",
+            "file://",
+            "http://localhost",
+            "chrome-extension://abcdefgh",
+        ] {
+            assert_eq!(status(foreign), Some(403), "{foreign:?}");
+        }
+        // Two of them: neither is believed because the other is good.
+        let twice = Approach::default()
+            .header("Origin", "https://evil.example")
+            .header("Origin", &own);
+        assert_eq!(twice.upgrade(server.address).err(), Some(403));
+    });
 }
 
 #[test]

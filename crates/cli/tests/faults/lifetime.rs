@@ -5,56 +5,58 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::kit::{Client, Event, Pace, Pair, Server, among_others, room};
+use crate::kit::{Client, Event, Pace, Pair, Server, alone, among_others, room, undisturbed};
 
 #[test]
 fn a_socket_that_never_joins_is_closed() {
-    let _turn = among_others();
-    let server = Server::start("join-timeout-seconds = 0.5");
-    let mut idle = Client::connect(server.address);
-    assert_eq!(idle.end(), Event::closed(1008, "join-timeout"));
-    // Talking is not joining.
-    let mut busy = Client::connect(server.address);
-    let mut pace = Pace::every(Duration::from_millis(20));
-    let end = loop {
-        pace.tick();
-        busy.send(&json!({ "type": "leave", "id": 1 }));
-        match busy.event() {
-            Event::Message(answer) => assert_eq!(answer["code"], "not-in-room"),
-            end => break end,
-        }
-    };
-    assert_eq!(end, Event::closed(1008, "join-timeout"));
-    drop([idle, busy]);
-    server.wait_for_metric("crowfly_closes_total{reason=\"join-timeout\"}", 2);
+    let _turn = alone();
+    let server = Server::start("join-timeout-seconds = 2.0");
+    undisturbed(&server, || {
+        let mut idle = Client::connect(server.address);
+        assert_eq!(idle.end(), Event::closed(1008, "join-timeout"));
+        // Talking is not joining.
+        let mut busy = Client::connect(server.address);
+        let mut pace = Pace::every(Duration::from_millis(20));
+        let end = loop {
+            pace.tick();
+            busy.send(&json!({ "type": "leave", "id": 1 }));
+            match busy.event() {
+                Event::Message(answer) => assert_eq!(answer["code"], "not-in-room"),
+                end => break end,
+            }
+        };
+        assert_eq!(end, Event::closed(1008, "join-timeout"));
+    });
 }
 
 #[test]
 fn a_dead_network_is_noticed_and_the_seat_is_freed() {
-    let _turn = among_others();
+    let _turn = alone();
     let server = Server::start(
-        "ping-interval-seconds = 0.3\nping-timeout-seconds = 0.2\nseat-kept-seconds = 0.4",
+        "ping-interval-seconds = 0.5\nping-timeout-seconds = 2.0\nseat-kept-seconds = 0.5",
     );
-    let mut pair = Pair::meet(server.address);
-    // From here on it is as if its cable were cut: nothing comes from it, no FIN, no pong.
-    pair.joiner.alive = false;
-    assert_eq!(
-        pair.creator.receive_type("peer-offline")["peer"],
-        pair.joiner.peer
-    );
-    let left = pair.creator.receive_type("peer-left");
-    assert_eq!(
-        (&left["reason"], &left["session"]),
-        (&json!("lost"), &json!(pair.session))
-    );
-    let mut next = Client::connect(server.address);
-    assert_eq!(
-        next.ask(room::join(&pair.room, &room::new_session()))["type"],
-        "joined"
-    );
-    pair.creator.receive_type("peer-joined");
-    // The cable is mended too late: it finds out why it was cut off.
-    assert_eq!(pair.joiner.end(), Event::closed(1008, "ping-timeout"));
+    undisturbed(&server, || {
+        let mut pair = Pair::meet(server.address);
+        // From here on it is as if its cable were cut: nothing comes from it, no FIN, no pong.
+        pair.joiner.alive = false;
+        assert_eq!(
+            pair.creator.receive_type("peer-offline")["peer"],
+            pair.joiner.peer
+        );
+        let left = pair.creator.receive_type("peer-left");
+        assert_eq!(
+            (&left["reason"], &left["session"]),
+            (&json!("lost"), &json!(pair.session))
+        );
+        let mut next = Client::connect(server.address);
+        assert_eq!(
+            next.ask(room::join(&pair.room, &room::new_session()))["type"],
+            "joined"
+        );
+        pair.creator.receive_type("peer-joined");
+        // The cable is mended too late: it finds out why it was cut off.
+        assert_eq!(pair.joiner.end(), Event::closed(1008, "ping-timeout"));
+    });
 }
 
 #[test]

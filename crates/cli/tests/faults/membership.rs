@@ -3,58 +3,62 @@
 use serde_json::{Value, json};
 
 use crate::kit::frame::{self, FIN, TEXT};
-use crate::kit::{Client, Event, Pair, Server, among_others, room};
+use crate::kit::{Client, Event, Pair, Server, alone, among_others, room, undisturbed};
 
 #[test]
 fn a_spoofed_sender_is_overwritten() {
-    let _turn = among_others();
+    let _turn = alone();
     let server = Server::start("");
-    let mut pair = Pair::meet(server.address);
-    let mut message = pair.signal(json!({ "kind": "goodbye" }));
-    message["from"] = json!(pair.creator.peer);
-    pair.joiner.send(&message);
-    let heard = pair.creator.receive_type("signal");
-    assert_eq!(heard["from"], pair.joiner.peer);
-    // Named twice, so that two readers might take two different words for it: nobody has to.
-    let twice = format!(
-        r#"{{"type":"signal","from":"{0}","session":"{1}","payload":{{"from":"{0}"}},"from":"{0}"}}"#,
-        pair.creator.peer, pair.session
-    );
-    pair.joiner.send_text(&twice);
-    assert_eq!(
-        pair.joiner.receive_type("error")["code"],
-        "malformed-message"
-    );
-    pair.creator.assert_undisturbed();
+    undisturbed(&server, || {
+        let mut pair = Pair::meet(server.address);
+        let mut message = pair.signal(json!({ "kind": "goodbye" }));
+        message["from"] = json!(pair.creator.peer);
+        pair.joiner.send(&message);
+        let heard = pair.creator.receive_type("signal");
+        assert_eq!(heard["from"], pair.joiner.peer);
+        // Named twice, so that two readers might take two different words for it: nobody has to.
+        let twice = format!(
+            r#"{{"type":"signal","from":"{0}","session":"{1}","payload":{{"from":"{0}"}},"from":"{0}"}}"#,
+            pair.creator.peer, pair.session
+        );
+        pair.joiner.send_text(&twice);
+        assert_eq!(
+            pair.joiner.receive_type("error")["code"],
+            "malformed-message"
+        );
+        pair.creator.assert_undisturbed();
+    });
 }
 
 #[test]
 fn a_stranger_is_heard_by_nobody() {
-    let _turn = among_others();
+    let _turn = alone();
     let server = Server::start("");
-    let mut pair = Pair::meet(server.address);
-    let mut stranger = Client::connect(server.address);
-    let offer = pair.signal(json!({ "kind": "goodbye" }));
-    let reject = json!({ "type": "reject", "session": pair.session, "reason": "busy" });
-    for request in [
-        offer,
-        reject,
-        json!({ "type": "leave" }),
-        json!({ "type": "destroy" }),
-    ] {
-        assert_eq!(stranger.refused(request), "not-in-room");
-    }
-    // From a room of its own it reaches no farther.
-    room::create(&mut stranger);
-    assert_eq!(stranger.refused(pair.signal(json!({}))), "no-peer");
-    assert_eq!(
-        stranger.refused(room::join(&pair.room, &room::new_session())),
-        "already-in-room"
-    );
-    for member in [&mut pair.creator, &mut pair.joiner] {
-        member.assert_undisturbed();
-    }
-    pair.assert_talking();
+    undisturbed(&server, || {
+        let mut pair = Pair::meet(server.address);
+        let mut stranger = Client::connect(server.address);
+        let offer = pair.signal(json!({ "kind": "goodbye" }));
+        let reject = json!({ "type": "reject", "session": pair.session, "reason": "busy" });
+        for request in [
+            offer,
+            reject,
+            json!({ "type": "leave" }),
+            json!({ "type": "destroy" }),
+        ] {
+            assert_eq!(stranger.refused(request), "not-in-room");
+        }
+        // From a room of its own it reaches no farther.
+        room::create(&mut stranger);
+        assert_eq!(stranger.refused(pair.signal(json!({}))), "no-peer");
+        assert_eq!(
+            stranger.refused(room::join(&pair.room, &room::new_session())),
+            "already-in-room"
+        );
+        for member in [&mut pair.creator, &mut pair.joiner] {
+            member.assert_undisturbed();
+        }
+        pair.assert_talking();
+    });
 }
 
 #[test]
@@ -136,47 +140,49 @@ fn third_parties_are_told_nothing() {
 
 #[test]
 fn a_seat_is_taken_back_by_its_token_only() {
-    let _turn = among_others();
-    let server = Server::start("");
-    let mut pair = Pair::meet(server.address);
-    let mut thief = Client::connect(server.address);
-    let (_, thiefs_token) = room::create(&mut thief);
-    assert_eq!(thief.ask(json!({ "type": "destroy" }))["type"], "destroyed");
-    let (room, session) = (pair.room.clone(), pair.session.clone());
-    let resume = |token: Value| json!({ "type": "resume", "room": room, "token": token, "session": session });
-    let attempts = [
-        (
-            json!({ "type": "resume", "room": pair.room, "session": pair.session }),
-            "invalid-field",
-        ),
-        (
-            json!({ "type": "resume", "room": pair.room, "peer": pair.creator.peer, "from": pair.creator.peer }),
-            "invalid-field",
-        ),
-        (resume(Value::Null), "invalid-field"),
-        (resume(json!("")), "invalid-field"),
-        (resume(json!(pair.creator.peer)), "invalid-field"),
-        (resume(json!(pair.session)), "room-full"),
-        (resume(json!(thiefs_token)), "room-full"),
-    ];
-    for (attempt, code) in attempts {
-        assert_eq!(thief.refused(attempt.clone()), code, "{attempt}");
-    }
-    let mut join = room::join(&pair.room, &room::new_session());
-    join["token"] = json!(thiefs_token);
-    assert_eq!(thief.refused(join), "room-full");
-    for owner in [&mut pair.creator, &mut pair.joiner] {
-        owner.assert_undisturbed();
-    }
-    pair.assert_talking();
-    // The positive control: with the right token the seat changes hands, and the old connection is told why.
-    let back = thief.ask(resume(json!(pair.tokens[0])));
-    assert_eq!(
-        (&back["type"], &back["peer"]),
-        (&json!("resumed"), &json!(pair.joiner.peer)),
-        "{back}"
-    );
-    assert_eq!(pair.creator.end(), Event::closed(1008, "replaced"));
+    let _turn = alone();
+    let server = Server::start("failed-look-ups-per-minute = 1000000");
+    undisturbed(&server, || {
+        let mut pair = Pair::meet(server.address);
+        let mut thief = Client::connect(server.address);
+        let (_, thiefs_token) = room::create(&mut thief);
+        assert_eq!(thief.ask(json!({ "type": "destroy" }))["type"], "destroyed");
+        let (room, session) = (pair.room.clone(), pair.session.clone());
+        let resume = |token: Value| json!({ "type": "resume", "room": room, "token": token, "session": session });
+        let attempts = [
+            (
+                json!({ "type": "resume", "room": pair.room, "session": pair.session }),
+                "invalid-field",
+            ),
+            (
+                json!({ "type": "resume", "room": pair.room, "peer": pair.creator.peer, "from": pair.creator.peer }),
+                "invalid-field",
+            ),
+            (resume(Value::Null), "invalid-field"),
+            (resume(json!("")), "invalid-field"),
+            (resume(json!(pair.creator.peer)), "invalid-field"),
+            (resume(json!(pair.session)), "room-full"),
+            (resume(json!(thiefs_token)), "room-full"),
+        ];
+        for (attempt, code) in attempts {
+            assert_eq!(thief.refused(attempt.clone()), code, "{attempt}");
+        }
+        let mut join = room::join(&pair.room, &room::new_session());
+        join["token"] = json!(thiefs_token);
+        assert_eq!(thief.refused(join), "room-full");
+        for owner in [&mut pair.creator, &mut pair.joiner] {
+            owner.assert_undisturbed();
+        }
+        pair.assert_talking();
+        // The positive control: with the right token the seat changes hands, and the old connection is told why.
+        let back = thief.ask(resume(json!(pair.tokens[0])));
+        assert_eq!(
+            (&back["type"], &back["peer"]),
+            (&json!("resumed"), &json!(pair.joiner.peer)),
+            "{back}"
+        );
+        assert_eq!(pair.creator.end(), Event::closed(1008, "replaced"));
+    });
 }
 
 /// Two tabs with one identity: the last one has the seat, the other is told, and the partner is with one of them all the time.
@@ -211,65 +217,68 @@ fn of_two_with_one_token_the_last_has_the_seat() {
 
 #[test]
 fn names_are_names_and_nothing_else() {
-    let _turn = among_others();
+    let _turn = alone();
     let server = Server::start("");
-    let mut client = Client::connect(server.address);
-    let ligature = "\u{FDFA}".repeat(64);
-    let long = "x".repeat(65);
-    let longest = "x".repeat(60_000);
-    let invalid = [
-        "",
-        " ",
-        "\t\n",
-        &long,
-        &longest,
-        &ligature,
-        "..",
-        ".",
-        "../../etc/passwd",
-        "/metrics",
-        "a/b",
-        "a\\b",
-        "C:\\x",
-        "a.b",
-        "%2e%2e",
-        "a\0b",
-        "a\u{7F}b",
-        "\u{1B}[31m",
-        "a\u{202E}b",
-        "a\u{200B}b",
-        "\u{FEFF}a",
-        "<b>",
-        "a\"b",
-        "'; --",
-        "😀",
-        "a&b",
-        "\u{301}",
-        "room:1",
-        "*",
-        "#a",
-        "a?b",
-        "@a",
-        "\u{E000}",
-        "\u{FFFE}",
-    ];
-    for name in invalid {
-        for kind in ["create", "join", "resume"] {
-            let request = json!({
-                "type": kind, "room": name, "session": room::new_session(), "token": "Q29uc2VydmVkVG9rZW4xMg",
-            });
-            assert_eq!(
-                client.refused(request),
-                "invalid-room-name",
-                "{kind} {name:?}"
-            );
+    undisturbed(&server, || {
+        let rooms = server.metric("crowfly_rooms");
+        let mut client = Client::connect(server.address);
+        let ligature = "\u{FDFA}".repeat(64);
+        let long = "x".repeat(65);
+        let longest = "x".repeat(60_000);
+        let invalid = [
+            "",
+            " ",
+            "\t\n",
+            &long,
+            &longest,
+            &ligature,
+            "..",
+            ".",
+            "../../etc/passwd",
+            "/metrics",
+            "a/b",
+            "a\\b",
+            "C:\\x",
+            "a.b",
+            "%2e%2e",
+            "a\0b",
+            "a\u{7F}b",
+            "\u{1B}[31m",
+            "a\u{202E}b",
+            "a\u{200B}b",
+            "\u{FEFF}a",
+            "<b>",
+            "a\"b",
+            "'; --",
+            "😀",
+            "a&b",
+            "\u{301}",
+            "room:1",
+            "*",
+            "#a",
+            "a?b",
+            "@a",
+            "\u{E000}",
+            "\u{FFFE}",
+        ];
+        for name in invalid {
+            for kind in ["create", "join", "resume"] {
+                let request = json!({
+                    "type": kind, "room": name, "session": room::new_session(), "token": "Q29uc2VydmVkVG9rZW4xMg",
+                });
+                assert_eq!(
+                    client.refused(request),
+                    "invalid-room-name",
+                    "{kind} {name:?}"
+                );
+            }
+            client = Client::connect(server.address);
         }
-        client = Client::connect(server.address);
-    }
-    let mut huge = Client::connect(server.address);
-    huge.send(&json!({ "type": "create", "room": "x".repeat(1_000_000) }));
-    assert_eq!(huge.end(), Event::closed(1009, "message-too-large"));
-    assert_eq!(server.metric("crowfly_rooms"), 0);
+        let mut huge = Client::connect(server.address);
+        huge.send(&json!({ "type": "create", "room": "x".repeat(1_000_000) }));
+        assert_eq!(huge.end(), Event::closed(1009, "message-too-large"));
+        assert_eq!(server.metric("crowfly_rooms"), rooms);
+    });
 }
 
 #[test]

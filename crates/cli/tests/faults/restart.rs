@@ -9,7 +9,7 @@ use crate::kit::{Client, Event, PATIENCE, Pair, Server, alone, among_others, not
 #[test]
 fn sigterm_says_goodbye_to_all_and_ends_in_time() {
     let _turn = among_others();
-    let mut server = Server::start("drain-seconds = 2.0");
+    let mut server = Server::start("drain-seconds = 5.0");
     let mut pairs: Vec<_> = (0..20).map(|_| Pair::meet(server.address)).collect();
     let mut idle = Client::connect(server.address);
     let mut halfway = Client::bare(server.address);
@@ -44,7 +44,7 @@ fn sigterm_says_goodbye_to_all_and_ends_in_time() {
 #[test]
 fn nobody_is_let_in_while_it_stops() {
     let _turn = among_others();
-    let mut server = Server::start("drain-seconds = 2.0");
+    let mut server = Server::start("drain-seconds = 5.0");
     let mut held = Client::connect(server.address);
     server.terminate();
     assert_eq!(held.event(), Event::closed(1001, "shutting-down"));

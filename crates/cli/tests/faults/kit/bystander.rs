@@ -14,7 +14,7 @@ use super::{Server, note};
 /// Enough for the slowest hundredth to be several of them.
 const SAMPLES: usize = 400;
 /// A round trip begins this often, in one room after the other: each client stays well within its message rate.
-const EVERY: Duration = Duration::from_micros(2_500);
+const EVERY: Duration = Duration::from_micros(1_500);
 const ROOMS: usize = 8;
 /// Below this a difference says more about the scheduler of two shared cores than about the server: one time slice.
 const FLOOR: Duration = Duration::from_millis(4);

@@ -234,6 +234,16 @@ impl Client {
         }
     }
 
+    /// The next text message as it came, for one that a JSON reader would refuse to nest so deep.
+    pub(crate) fn receive_text(&mut self) -> String {
+        match self.next_frame() {
+            Some(Frame { opcode, payload }) if opcode == frame::TEXT => {
+                String::from_utf8(payload).expect("text in UTF-8")
+            }
+            other => panic!("{other:?} instead of a text message"),
+        }
+    }
+
     /// The next message, of this type.
     pub(crate) fn receive_type(&mut self, kind: &str) -> Value {
         let message = self.receive();
