@@ -17,7 +17,7 @@ import { StateBoard } from "./states.js";
 import { readStats } from "./stats.js";
 import { Trace } from "./trace.js";
 
-/** @import { Role, RoomOptions, SendOptions } from "./types.d.ts" */
+/** @import { PeerStates, Role, RoomOptions, SendOptions, StepId } from "./types.d.ts" */
 
 /** Further channels open at once; a stranger may open as many as SCTP has ids. */
 const MAX_CHANNELS = 64;
@@ -62,16 +62,15 @@ export class Pairing {
   /** Whether the server still has the other side: its connection, its seat. @type {"online" | "offline" | "lost"} */ #presence = "online";
   #online = false;
   #traced = { second: 0, messages: 0 };
+  /** Why the other side has left, while its goodbye, or the server's word for it, is waited for. @type {string | null} */ departing = null;
 
   /** @param {PairingOptions} options */
   constructor(options) {
     const { role, session, options: wanted } = options;
     this.#options = options;
     this.peerId = options.peerId;
-    /** Why the other side has left, while its goodbye is waited for. @type {string | null} */
-    this.departing = null;
     this.trace = new Trace({ session, role, onrecord: (record) => this.#emit("trace", { record }) });
-    this.#board = new StateBoard(role, this.trace, (states) => this.#statesChanged(states));
+    this.#board = new StateBoard(role, this.trace, (states, before) => this.#statesChanged(states, before));
     this.#negotiation = new Negotiation({
       role,
       automatic: !wanted.steps,
@@ -131,7 +130,7 @@ export class Pairing {
     return this.#extra(this.trace.call(null, "createDataChannel", { label, ...init }, create));
   }
 
-  /** @param {import("./types.d.ts").StepId} id */
+  /** @param {StepId} id */
   async press(id) {
     if (!this.#options.options.steps) throw new CrowflyError("wrong-step", "steps press themselves in automatic mode");
     await this.#negotiation.press(id);
@@ -312,10 +311,10 @@ export class Pairing {
     this.#emit("step", { step, steps });
   }
 
-  /** @param {Readonly<import("./types.d.ts").PeerStates>} states */
-  #statesChanged(states) {
+  /** @param {Readonly<PeerStates>} states @param {Readonly<PeerStates>} before */
+  #statesChanged(states, before) {
     this.#emit("state", { states });
-    if (states.connection !== "failed" || this.#ended !== null) return;
+    if (states.connection !== "failed" || before.connection === "failed" || this.#ended !== null) return;
     if (!this.#opened) this.#fail(new CrowflyError("connection-failed", "no way was found between the two peers"));
     else if (this.#online && this.#presence === "online") this.#negotiation.restart();
     else this.end("vanished");
@@ -392,11 +391,12 @@ export class Pairing {
   #channelClosed() {
     this.trace.note(null, "event", "close");
     this.#board.update({ channel: "closed" });
+    if (this.departing !== null) return this.end(this.departing);
     if (!this.#online || this.#presence !== "online") return this.end("vanished");
-    this.departing ??= "vanished";
+    this.departing = "vanished";
     clearInterval(this.#ticker);
     clearTimeout(this.#patience);
-    this.#patience = setTimeout(() => this.end(this.departing ?? "vanished"), REASON_PATIENCE);
+    this.#patience = setTimeout(() => this.end("vanished"), REASON_PATIENCE);
   }
 
   /** @param {string | ArrayBuffer | Blob} data @param {string | null} name @param {number} bytes */
