@@ -206,7 +206,7 @@ export class Negotiation {
         return this.#inbox.length > 0 && !this.#later?.pending;
       case "local-candidates": {
         const unsent = this.#found.length > this.#sent.candidates || (this.#gathered && !this.#sent.end);
-        return unsent && this.#online && (this.#gathered || this.#automatic);
+        return unsent && this.#online && (this.#gathered || this.#automatic) && !this.#later?.describing;
       }
     }
   }
@@ -366,7 +366,7 @@ export class Negotiation {
       send: (description) => this.#sendDescription(null, description),
       refuse: (code, about) => this.#refuse(code, about),
       onnew: () => this.#renewCandidates(),
-      onremote: () => this.#advance(),
+      onready: () => this.#advance(),
       onfailure: this.#options.onfailure,
     });
   }

@@ -19,7 +19,7 @@ import { asCrowflyError } from "./errors.js";
  * @property {(description: Description) => void} send
  * @property {(code: string, about: string) => void} refuse
  * @property {() => void} onnew a new list of candidates begins
- * @property {() => void} onremote a remote description is in place
+ * @property {() => void} onready candidates may go on, out or in
  * @property {(error: CrowflyError) => void} onfailure
  */
 
@@ -28,6 +28,7 @@ export class Renegotiation {
   /** @type {RenegotiationOptions} */ #options;
   /** @type {string} the last description received: the browser's own copy gathers candidates */ #received;
   /** Making an offer of our own, until it is set. */ #offering = false;
+  /** Setting a description of ours that has not been sent. */ #describing = false;
   /** Remote descriptions on their way in. */ #applying = 0;
   /** They go one after the other. @type {Promise<void>} */ #queue = Promise.resolve();
   #began = false;
@@ -47,6 +48,11 @@ export class Renegotiation {
   /** Whether a remote description is awaited or being set: candidates behind it must wait. */
   get pending() {
     return this.#applying > 0 || this.#options.connection.signalingState !== "stable";
+  }
+
+  /** Whether candidates found now belong to a description the other side does not have yet. */
+  get describing() {
+    return this.#describing;
   }
 
   close() {
@@ -75,7 +81,7 @@ export class Renegotiation {
     this.#applying += 1;
     this.#queue = this.#queue.then(() => this.#apply(description)).finally(() => {
       this.#applying -= 1;
-      if (!this.#closed) this.#options.onremote();
+      if (!this.#closed) this.#options.onready();
     });
   }
 
@@ -99,6 +105,7 @@ export class Renegotiation {
   async #describe(attempt) {
     const { connection, trace } = this.#options;
     if (this.#closed) return;
+    this.#describing = true;
     try {
       this.#options.onnew();
       await trace.call(null, "setLocalDescription", undefined, () => connection.setLocalDescription());
@@ -107,6 +114,9 @@ export class Renegotiation {
       this.#options.send({ type: local.type === "offer" ? "offer" : "answer", sdp: local.sdp });
     } catch (thrown) {
       if (!this.#closed) this.#options.onfailure(asCrowflyError(thrown, "connection-failed", attempt));
+    } finally {
+      this.#describing = false;
+      if (!this.#closed) this.#options.onready();
     }
   }
 }

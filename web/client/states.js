@@ -31,11 +31,11 @@ export class StateBoard {
   /** @type {Readonly<PeerStates>} */ #now = INITIAL;
   /** @type {Role} */ #role;
   /** @type {Trace} */ #trace;
-  /** @type {(states: Readonly<PeerStates>) => void} */ #onchange;
+  /** @type {(states: Readonly<PeerStates>, before: Readonly<PeerStates>) => void} */ #onchange;
 
   /**
    * @param {Role} role @param {Trace} trace
-   * @param {(states: Readonly<PeerStates>) => void} onchange
+   * @param {(states: Readonly<PeerStates>, before: Readonly<PeerStates>) => void} onchange
    */
   constructor(role, trace, onchange) {
     this.#role = role;
@@ -57,7 +57,7 @@ export class StateBoard {
       const detail = { from: before[key], to: this.#now[key] };
       this.#trace.note(stageOf(this.#role, key, this.#now), "state", TRACE_NAMES[key], detail);
     }
-    this.#onchange(this.#now);
+    this.#onchange(this.#now, before);
   }
 
   /** @param {RTCPeerConnection} connection */

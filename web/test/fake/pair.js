@@ -22,10 +22,14 @@ export async function pair(world, options, joinOptions = options) {
   return { waiting, joined, one, two };
 }
 
-/** Ends a room as a tab that crashes: no goodbye, no leave, and its packets stop. @param {ReturnType<typeof import("./world.js").createWorld>} world @param {Peer} peer */
-export function crash(world, peer) {
-  const socket = [...world.server.sockets].find(({ peer: id }) => id === peer.id);
+/**
+ * The end of a tab that crashes: no goodbye, no leave, nothing more is heard of it, and the server sees its connection end.
+ * @param {ReturnType<typeof import("./world.js").createWorld>} world @param {import("../../client/types.d.ts").Room} room
+ */
+export function crash(world, room) {
+  const socket = [...world.server.sockets].find(({ peer }) => peer === room.id);
   world.webrtc.passes = false;
+  world.server.dead.add(room.token);
   socket?.drop();
   return socket;
 }

@@ -9,6 +9,7 @@ export class FakeServer {
   /** Every message, with who sent it. @type {{ from: string, message: any }[]} */ heard = [];
   /** @type {RTCIceServer[]} */ iceServers = [{ urls: ["stun:stun.example:3478"] }];
   /** How often a connection was tried. */ attempts = 0;
+  /** Tokens whose holders are dead: their clients, which live on in the test, are not heard. @type {Set<string>} */ dead = new Set();
   #next = 1;
 
   get WebSocket() {
@@ -45,6 +46,7 @@ export class FakeServer {
 
   /** @param {FakeSocket} socket @param {any} message */
   receive(socket, message) {
+    if (this.dead.has(message.token)) return;
     this.heard.push({ from: socket.peer, message });
     const { type, id } = message;
     const handler = /** @type {Record<string, ((socket: FakeSocket, message: any) => any) | undefined>} */ (this.handlers)[type];
