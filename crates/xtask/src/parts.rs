@@ -66,7 +66,7 @@ impl Group {
         match self {
             Group::Lint => &[Part::Fmt, Part::Clippy, Part::Deny, Part::Tidy],
             Group::Rust => &[Part::RustTests, Part::DocTests],
-            Group::Js => &[Part::Tsc, Part::NodeTests],
+            Group::Js => &[Part::Tsc, Part::TscTests, Part::NodeTests],
             Group::E2e => &[Part::ReleaseBuild, Part::E2e],
             Group::Rfc6455 => &[Part::Autobahn],
         }
@@ -92,6 +92,7 @@ enum Part {
     RustTests,
     DocTests,
     Tsc,
+    TscTests,
     NodeTests,
     ReleaseBuild,
     E2e,
@@ -108,6 +109,7 @@ impl Part {
             Part::RustTests => "rust tests",
             Part::DocTests => "doc tests",
             Part::Tsc => "tsc",
+            Part::TscTests => "tsc of tests",
             Part::NodeTests => "node tests",
             Part::ReleaseBuild => "release build",
             Part::E2e => "e2e",
@@ -150,7 +152,8 @@ impl Part {
             Part::Deny => cargo(&["deny", "--locked", "check", "licenses", "bans", "sources"]),
             Part::RustTests => rust_tests(options),
             Part::DocTests => doc_tests(options),
-            Part::Tsc => tsc(root)?,
+            Part::Tsc => tsc(root, "web/tsconfig.json")?,
+            Part::TscTests => tsc(root, "web/test/e2e/tsconfig.json")?,
             Part::NodeTests => node_tests(root, "web/test", &[], options)?,
             Part::ReleaseBuild => cargo(&["build", "--release", "--locked"]),
             Part::E2e => e2e(root, options)?,
@@ -314,14 +317,14 @@ fn doc_tests(options: &Options) -> Command {
     command
 }
 
-fn tsc(root: &Path) -> Result<Command> {
+fn tsc(root: &Path, project: &str) -> Result<Command> {
     let compiler = root.join("web/node_modules/.bin/tsc");
     ensure!(
         compiler.exists(),
         "web/node_modules has no tsc: `cargo xtask setup`"
     );
     let mut command = Command::new(compiler);
-    command.args(["-p", "web/tsconfig.json"]);
+    command.args(["-p", project]);
     Ok(command)
 }
 

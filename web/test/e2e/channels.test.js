@@ -184,13 +184,11 @@ for (const kind of KINDS) {
         spy: () => {
           // The most that was ever left with the browser.
           Object.assign(globalThis, { most: 0 });
-          const send = RTCDataChannel.prototype.send;
-          RTCDataChannel.prototype.send = /** @type {any} */ (function (/** @type {RTCDataChannel} */ ...args) {
-            // @ts-expect-error `this` is the channel
-            const channel = /** @type {RTCDataChannel} */ (this);
-            /** @type {any} */ (send).apply(channel, args);
-            /** @type {Global} */ (globalThis).most = Math.max(/** @type {Global} */ (globalThis).most, channel.bufferedAmount);
-          });
+          const send = /** @type {any} */ (RTCDataChannel.prototype.send);
+          RTCDataChannel.prototype.send = /** @this {RTCDataChannel} */ function (/** @type {unknown} */ data) {
+            send.call(this, data);
+            /** @type {Global} */ (globalThis).most = Math.max(/** @type {Global} */ (globalThis).most, this.bufferedAmount);
+          };
         },
       },
     });

@@ -30,14 +30,12 @@ for (const kind of KINDS) {
       spy: () => {
         const watch = { early: false, open: false };
         Object.assign(globalThis, { watch });
-        globalThis.RTCPeerConnection = /** @type {any} */ (class extends RTCPeerConnection {
-          /** @override @param {string} label @param {RTCDataChannelInit} init */
-          createDataChannel(label, init) {
-            const channel = super.createDataChannel(label, init);
-            channel.addEventListener("open", () => (watch.open = true));
-            return channel;
-          }
-        });
+        const { createDataChannel } = RTCPeerConnection.prototype;
+        RTCPeerConnection.prototype.createDataChannel = /** @this {RTCPeerConnection} */ function (...args) {
+          const channel = createDataChannel.apply(this, args);
+          channel.addEventListener("open", () => (watch.open = true));
+          return channel;
+        };
         new MutationObserver(() => {
           const input = document.querySelector('[data-testid="chat-input"]');
           if (input?.checkVisibility() && !watch.open) watch.early = true;

@@ -28,5 +28,5 @@ for (const folder of ["app", "client"]) {
 /** @param {string} script */
 function tokens(script) {
   const found = tokenizer(script, { ecmaVersion: "latest", sourceType: "module", locations: true });
-  return Array.from(found, ({ type, value, loc }) => `${loc?.start.line}: ${type.label} ${String(value)}`);
+  return Array.from(found, (/** @type {any} */ { type, value, loc }) => `${loc?.start.line}: ${type.label} ${String(value)}`);
 }

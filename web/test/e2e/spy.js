@@ -7,20 +7,26 @@
  * Runs in a page before its scripts. `globalThis.seen` then tells what went on.
  */
 export function spy() {
+  /** @type {any} */
   const seen = {
-    /** Text frames handed to WebSockets, and received. @type {string[]} */ sent: [], /** @type {string[]} */ received: [],
-    /** @type {WebSocket[]} */ sockets: [],
-    /** @type {RTCPeerConnection[]} */ connections: [],
-    /** Made by createDataChannel. @type {RTCDataChannel[]} */ made: [],
-    /** Received by event. @type {RTCDataChannel[]} */ got: [],
-    /** Candidates added while there was no remote description. */ early: 0,
+    // text frames handed to WebSockets, and received
+    sent: [],
+    received: [],
+    sockets: [],
+    connections: [],
+    // data channels, by createDataChannel and by event
+    made: [],
+    got: [],
+    // candidates added, and those of them added while there was no remote description
     added: 0,
-    /** Intervals that run. @type {Set<unknown>} */ intervals: new Set(),
+    early: 0,
+    // intervals that run
+    intervals: new Set(),
   };
   Object.assign(globalThis, { seen });
 
   globalThis.WebSocket = class extends WebSocket {
-    /** @param {string} url @param {string[]} [protocols] */
+    /** @param {string | URL} url @param {string | string[]} [protocols] */
     constructor(url, protocols) {
       super(url, protocols);
       seen.sockets.push(this);
@@ -67,7 +73,9 @@ export function spy() {
 }
 
 /**
- * What was seen, as plain values. Runs in the page.
+ * What was seen, as plain values; of the channels their label and options. Runs in the page.
+ * @returns {{ sent: any[], received: any[], sockets: number[], connections: string[], made: object[], got: object[], early: number,
+ *   added: number, intervals: number }}
  */
 export function sightings() {
   const { seen } = /** @type {any} */ (globalThis);

@@ -76,7 +76,7 @@ function candidates(/** @type {Person} */ person, /** @type {string} */ step) {
   });
 }
 
-/** Payloads of signals a page sent, by kind. */
+/** Payloads of the signals a page sent. @returns {Promise<any[]>} */
 async function signals(/** @type {Person} */ person) {
   const { sent } = await person.visitor.run(sightings);
   return sent.filter((/** @type {any} */ { type }) => type === "signal").map((/** @type {any} */ { payload }) => payload);
