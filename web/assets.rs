@@ -1,7 +1,7 @@
 //! The browser files of Crowfly, as a table the server can hand out.
 //!
-//! `build.rs` packs `web/app/`, `web/client/` and the files lying directly in `web/` at build time. The files are served exactly
-//! as they lie there; see `serve --web-dir` for reading them from disk instead.
+//! `build.rs` packs `web/app/`, `web/client/` and the files lying directly in `web/` at build time. They are served line for line as
+//! they lie there, scripts and styles without their comments; `serve --web-dir` reads them from disk instead, as they are.
 
 /// One browser file: its bytes, and the same compressed where that made it smaller.
 #[derive(Debug, Clone, Copy)]
@@ -10,7 +10,7 @@ pub struct Asset {
     pub path: &'static str,
     /// Changes when the content does; the body of an `ETag` (RFC 9110 §8.8.3).
     pub tag: &'static str,
-    /// The file as it lies in `web/`.
+    /// What is served of the file.
     pub identity: &'static [u8],
     /// `Content-Encoding: gzip`.
     pub gzip: Option<&'static [u8]>,
@@ -20,6 +20,10 @@ pub struct Asset {
 
 /// Every browser file, sorted by path.
 pub static ASSETS: &[Asset] = &include!(concat!(env!("OUT_DIR"), "/table.rs"));
+
+/// Belongs to `build.rs`, which cannot have tests of its own.
+#[cfg(test)]
+mod strip;
 
 #[cfg(test)]
 mod tests {

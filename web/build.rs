@@ -1,4 +1,5 @@
-//! Packs the browser files into the table that `assets.rs` includes: every file as it lies, and compressed where that helps.
+//! Packs the browser files into the table that `assets.rs` includes: scripts and styles without their comments, everything else as it
+//! lies, and compressed where that helps.
 //!
 //! Only files a browser asks for are packed (by extension); types, tests and package metadata stay out of the binary.
 
@@ -8,6 +9,8 @@ use std::hash::{Hash, Hasher};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
+
+mod strip;
 
 /// Folders walked whole; files lying directly in `web/` are taken too.
 const FOLDERS: [&str; 2] = ["app", "client"];
@@ -24,6 +27,8 @@ const SERVED: [&str; 10] = [
     "txt",
     "webp",
 ];
+/// What sheds its comments.
+const STRIPPED: [&str; 2] = ["js", "css"];
 /// Already compressed formats gain nothing from a second pass.
 const PACKED: [&str; 4] = ["png", "ico", "woff2", "webp"];
 
@@ -43,27 +48,31 @@ fn main() {
     let mut table = String::from("[\n");
     for (index, file) in files.iter().enumerate() {
         println!("cargo::rerun-if-changed={}", file.display());
-        let bytes =
-            fs::read(file).unwrap_or_else(|error| panic!("reading {}: {error}", file.display()));
-        pack(&mut table, &out, index, &url_path(&web, file), file, &bytes);
+        pack(&mut table, &out, index, &url_path(&web, file), file);
     }
     table.push(']');
     fs::write(out.join("table.rs"), table).expect("writing the asset table");
 }
 
 /// Writes one row of the table, and the compressed bodies it includes.
-fn pack(table: &mut String, out: &Path, index: usize, path: &str, file: &Path, bytes: &[u8]) {
+fn pack(table: &mut String, out: &Path, index: usize, path: &str, file: &Path) {
+    let bytes = &read(file);
     let compressible = !PACKED.contains(&extension(file));
-    let variant = |name: &str, body: Vec<u8>| {
-        // A body that did not shrink is not worth a second copy in the binary.
-        if !compressible || body.len() >= bytes.len() {
-            return "None".to_owned();
-        }
+    let include = |name: &str, body: &[u8]| {
         let target = out.join(format!("{index}.{name}"));
         fs::write(&target, body)
             .unwrap_or_else(|error| panic!("writing {}: {error}", target.display()));
-        format!("Some(include_bytes!({target:?}))")
+        format!("include_bytes!({target:?})")
     };
+    let variant = |name: &str, body: Vec<u8>| {
+        // A body that did not shrink is not worth a second copy in the binary.
+        if compressible && body.len() < bytes.len() {
+            format!("Some({})", include(name, &body))
+        } else {
+            "None".to_owned()
+        }
+    };
+    let identity = include("identity", bytes);
     let brotli = variant("br", brotli_of(bytes));
     let gzip = variant("gz", gzip_of(bytes));
     let mut hasher = DefaultHasher::new();
@@ -71,9 +80,20 @@ fn pack(table: &mut String, out: &Path, index: usize, path: &str, file: &Path, b
     let tag = format!("{:016x}", hasher.finish());
     writeln!(
         table,
-        "Asset {{ path: {path:?}, tag: {tag:?}, identity: include_bytes!({file:?}), gzip: {gzip}, brotli: {brotli} }},"
+        "Asset {{ path: {path:?}, tag: {tag:?}, identity: {identity}, gzip: {gzip}, brotli: {brotli} }},"
     )
     .expect("a String takes every write");
+}
+
+/// What is served of a file.
+fn read(file: &Path) -> Vec<u8> {
+    let name = file.display();
+    let bytes = fs::read(file).unwrap_or_else(|error| panic!("reading {name}: {error}"));
+    if !STRIPPED.contains(&extension(file)) {
+        return bytes;
+    }
+    let text = String::from_utf8(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+    strip::whole_line_comments(&text).into_bytes()
 }
 
 fn collect(folder: &Path, deep: bool, files: &mut Vec<PathBuf>) -> io::Result<()> {

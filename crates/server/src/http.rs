@@ -271,9 +271,7 @@ impl Site {
             .header(header::VARY, "accept-encoding");
         if path.starts_with("/client/") {
             // The client library may be imported by any page; whether that page may then connect, its origin decides.
-            builder = builder
-                .header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")
-                .header("cross-origin-resource-policy", "cross-origin");
+            builder = builder.header(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
         }
         // Also on a 304, whose headers replace the stored ones (RFC 9111 §3.2): a reload must not meet another type or policy.
         builder = builder.header(header::CONTENT_TYPE, file.content_type);
@@ -310,39 +308,58 @@ fn plain(status: StatusCode, text: &str) -> Answer {
     finish(Response::builder().status(status), format!("{text}\n"))
 }
 
-/// Adds the headers that every answer has. Without a type of its own an answer is plain text.
+/// Adds the headers that every answer has, and those of documents. Without a type of its own an answer is plain text.
+///
+/// Scripts and styles are loaded by the dozen and never shown by themselves: for them the documents' headers would be a fifth of
+/// what crosses the wire, to no effect.
 fn finish(builder: Builder, body: impl Into<Bytes>) -> Answer {
     let mut answer = builder
         .body(Full::new(body.into()))
         .expect("header values are our own or were parsed");
     let headers = answer.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/plain; charset=utf-8"),
-        (
-            header::CONTENT_SECURITY_POLICY,
-            "default-src 'none'; frame-ancestors 'none'",
-        ),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("permissions-policy"),
-            PERMISSIONS_POLICY,
-        ),
-    ] {
+    let mut add = |name, value| {
         headers
             .entry(name)
             .or_insert(HeaderValue::from_static(value));
+    };
+    add(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    add(header::CONTENT_TYPE, "text/plain; charset=utf-8");
+    let part = ["text/javascript", "text/css"].iter().any(|part| {
+        answer.headers()[header::CONTENT_TYPE]
+            .as_bytes()
+            .starts_with(part.as_bytes())
+    });
+    if !part {
+        for (name, value) in DOCUMENT_HEADERS {
+            answer
+                .headers_mut()
+                .entry(name)
+                .or_insert(HeaderValue::from_static(value));
+        }
     }
     answer
 }
+
+/// What a browser heeds when it shows an answer by itself.
+const DOCUMENT_HEADERS: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ),
+    (
+        HeaderName::from_static("permissions-policy"),
+        PERMISSIONS_POLICY,
+    ),
+];
 
 /// A page that only talks needs none of these.
 const PERMISSIONS_POLICY: &str = "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), \

@@ -1,0 +1,61 @@
+//! Takes whole-line comments out of scripts and styles, line for line: what is left stands in the line where it stood.
+//!
+//! Comments are three tenths of what a page would have to load, and a reader has the source. Only comments that begin a line go;
+//! `test/e2e/served.test.js` holds the tokens of every script served against those of its source.
+
+/// The text without comments that begin a line. Line numbers stay, so an error still names the line of the source.
+pub(crate) fn whole_line_comments(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut inside = false;
+    for line in text.lines() {
+        let mut rest = line;
+        loop {
+            if inside {
+                let Some(end) = rest.find("*/") else {
+                    rest = "";
+                    break;
+                };
+                rest = &rest[end + 2..];
+                inside = false;
+            }
+            let trimmed = rest.trim_start();
+            if trimmed.starts_with("//") {
+                rest = "";
+                break;
+            }
+            let Some(comment) = trimmed.strip_prefix("/*") else {
+                break;
+            };
+            inside = true;
+            rest = comment;
+        }
+        kept.push_str(if rest.trim().is_empty() { "" } else { rest });
+        kept.push('\n');
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::whole_line_comments;
+
+    #[test]
+    fn code_stays_in_its_line() {
+        let text = "/**\n * A doc.\n */\nlet a = 1; // kept\n  // gone\n/** @type {B} */ b;\n/* x */ /* y */ c;\nd(/** @type {E} */ (e));\n";
+        let kept = "\n\n\nlet a = 1; // kept\n\n b;\n c;\nd(/** @type {E} */ (e));\n";
+        assert_eq!(whole_line_comments(text), kept);
+    }
+
+    #[test]
+    fn what_only_looks_like_a_comment_stays() {
+        for text in [
+            "const url = \"https://x\";\n",
+            "a /* b */ c;\n",
+            "x = y // z\n",
+            "*/\n",
+            "",
+        ] {
+            assert_eq!(whole_line_comments(text), text);
+        }
+    }
+}
