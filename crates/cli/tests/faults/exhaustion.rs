@@ -3,7 +3,9 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use crate::kit::{Approach, Bystanders, Client, Pace, Pair, Server, alone, note, process, sized};
+use crate::kit::{
+    Approach, Bystanders, Client, Pace, Pair, Server, alone, note, process, room, sized,
+};
 
 /// What the server may take of one core while it has no descriptor left and is asked for more all the time. Its honest work for the
 /// bystanders is in it; a spinning server takes all of it.
@@ -15,17 +17,21 @@ const SPARE: usize = 64;
 #[test]
 fn out_of_descriptors_it_serves_whom_it_has_and_accepts_again() {
     let _turn = alone();
+    // The other ends of these sockets are here.
+    rlimit::increase_nofile_limit(u64::MAX).expect("a limit");
     let sockets = sized(2_000, 10_000);
     let limit = sockets + SPARE;
     let server = Server::start_with_descriptors("", limit);
     let bystanders = Bystanders::start(&server);
     let mut pair = Pair::meet(server.address);
     let mut held: Vec<_> = (0..sockets)
-        .map(|number| from(number).connect(server.address))
+        .map(|number| {
+            let mut client = from(number).connect(server.address);
+            // Or it would be closed for not joining meanwhile.
+            room::create(&mut client);
+            client
+        })
         .collect();
-    // Nobody is closed for not joining meanwhile.
-    held.iter_mut()
-        .for_each(|client| drop(crate::kit::room::create(client)));
     let mut share: f64 = 0.0;
     bystanders.assert_undisturbed(|| {
         let knocking: Vec<_> = (0..2 * SPARE)

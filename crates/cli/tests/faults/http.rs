@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use crate::kit::client::timed_out;
 use crate::kit::frame::{FIN, RSV1, TEXT};
 use crate::kit::{
@@ -64,6 +66,29 @@ fn an_endless_head_is_refused_and_not_kept() {
     }
     let grown = process::peak(server.id()) - before;
     assert!(grown <= 1 << 20, "{grown} bytes more");
+}
+
+/// Half of them end without a goodbye (RST), as a crashed program's connections do.
+#[test]
+fn connections_that_come_and_go_leave_nothing() {
+    let _turn = alone();
+    let server = Server::start("seat-kept-seconds = 0.5");
+    let descriptors = process::descriptors(server.id());
+    undisturbed(&server, || {
+        let mut pace = Pace::every(Duration::from_millis(2));
+        for number in 0..100 {
+            let client = Client::connect(server.address);
+            if number % 2 == 0 {
+                let socket = SockRef::from(&client.stream);
+                socket
+                    .set_linger(Some(Duration::ZERO))
+                    .expect("a socket option");
+            }
+            pace.tick();
+        }
+    });
+    server.wait_for_metric("crowfly_connections", 0);
+    server.wait_for_descriptors(|open| open <= descriptors);
 }
 
 #[test]

@@ -14,5 +14,7 @@ mod lifetime;
 mod limits;
 mod membership;
 mod messages;
+mod names;
 mod overload;
 mod restart;
+mod sizes;

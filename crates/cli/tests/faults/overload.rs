@@ -105,6 +105,24 @@ fn pings_whose_answers_nobody_reads_are_cut_off() {
     pair.assert_talking();
 }
 
+/// Nor do pings at the rate of row 7 harm anybody when their answers are read.
+#[test]
+fn a_ping_flood_is_not_felt() {
+    let _turn = alone();
+    let server = Server::start("");
+    undisturbed(&server, || {
+        let mut pair = Pair::meet(server.address);
+        let pings = frame::frame(FIN | PING, b"still there?").repeat(100);
+        let mut pace = Pace::every(Duration::from_millis(10));
+        for _ in 0..50 {
+            let open = pair.joiner.send_bytes(&pings).is_ok() && !pair.joiner.has_ended();
+            assert!(open, "ended for asking whether anybody is there");
+            pace.tick();
+        }
+        pair.assert_talking();
+    });
+}
+
 #[test]
 fn a_message_flood_is_limited_and_then_closed() {
     let _turn = alone();

@@ -9,14 +9,14 @@ use crate::kit::{Client, Event, PATIENCE, Pair, Server, alone, among_others, not
 #[test]
 fn sigterm_says_goodbye_to_all_and_ends_in_time() {
     let _turn = among_others();
-    let mut server = Server::start("drain-seconds = 5.0");
+    let mut server = Server::start("drain-seconds = 3.0\nclose-timeout-seconds = 86400");
     let mut pairs: Vec<_> = (0..20).map(|_| Pair::meet(server.address)).collect();
     let mut idle = Client::connect(server.address);
     let mut halfway = Client::bare(server.address);
     halfway
         .send_bytes(b"GET /ws HTTP/1.1\r\n")
         .expect("half a head is taken");
-    // One will not answer the close, and one does not even read.
+    // One will not answer the close, ever.
     let stubborn = Client::connect(server.address);
     let begun = Instant::now();
     server.terminate();
