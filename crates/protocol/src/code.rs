@@ -99,3 +99,25 @@ impl fmt::Display for ErrorCode {
         f.pad(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_found_by_its_string() {
+        for code in ErrorCode::ALL {
+            assert_eq!(ErrorCode::from_text(code.as_str()), Some(*code));
+        }
+        assert_eq!(ErrorCode::from_text("no-such-code"), None);
+    }
+
+    #[test]
+    fn a_close_has_the_code_that_rfc_6455_gives_its_reason() {
+        assert_eq!(ErrorCode::ShuttingDown.close_code(), 1001);
+        assert_eq!(ErrorCode::MessageTooLarge.close_code(), 1009);
+        assert_eq!(ErrorCode::SlowReader.close_code(), 1008);
+        // RFC 6455 §5.5: a reason has at most 123 bytes.
+        assert!(ErrorCode::ALL.iter().all(|code| code.as_str().len() <= 123));
+    }
+}

@@ -137,3 +137,67 @@ fn is_invisible(character: char) -> bool {
         '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{3164}'
         | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drawn_name_holds_sixty_bits() {
+        assert_eq!(RoomName::drawn(0).as_str(), "0000-0000-0000");
+        assert_eq!(RoomName::drawn(u64::MAX).as_str(), "zzzz-zzzz-zzzz");
+        let one_bit_each = (0..60).map(|bit| RoomName::drawn(1 << bit).0);
+        let different = one_bit_each.collect::<std::collections::HashSet<_>>();
+        assert_eq!(different.len(), 60);
+        assert_eq!(RoomName::drawn(1 << 60), RoomName::drawn(0));
+    }
+
+    #[test]
+    fn a_drawn_name_is_known_by_its_shape() {
+        for random in [0, 0x0123_4567_89ab_cdef, u64::MAX] {
+            let name = RoomName::drawn(random);
+            assert!(name.is_drawn());
+            assert_eq!(RoomName::parse(name.as_str()), Ok(name));
+        }
+        for chosen in [
+            "k7fq-9xqm-2p4",   // a symbol short
+            "k7fq-9xqm-2p4tt", // a symbol long
+            "k7fq09xqm-2p4t",
+            "k7fq-9xqm02p4t",
+            "k7f-q9xqm-2p4t",
+            "k7fq-9xqm-2p4u", // u is no symbol
+            "k7fq-9xqm-2p4é",
+            "kitchen",
+        ] {
+            assert!(!RoomName::parse(chosen).unwrap().is_drawn(), "{chosen}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_name_is_said() {
+        use InvalidRoomName::{Beginning, Character, Empty, TooLong};
+        for (text, wrong) in [
+            ("", Empty),
+            (" \n", Empty),
+            ("-a", Beginning),
+            ("\u{301}a", Beginning),
+            ("a/b", Character('/')),
+            ("a\u{202e}b", Character('\u{202e}')),
+            (&"a".repeat(65), TooLong),
+            (&"é".repeat(65), TooLong),
+            (&" ".repeat(RoomName::MAX_BYTES + 1), TooLong),
+        ] {
+            assert_eq!(RoomName::parse(text), Err(wrong), "{text:?}");
+        }
+        assert_eq!(
+            InvalidRoomName::Character('\u{202e}').to_string(),
+            "a room name has letters, digits, - and _ only, not U+202E"
+        );
+    }
+
+    #[test]
+    fn a_name_is_not_shown() {
+        let shown = format!("{:?}", RoomName::parse("küche").unwrap());
+        assert_eq!(shown, "RoomName(5 characters)");
+    }
+}

@@ -98,3 +98,19 @@ impl Object {
 
 /// Type, id, and the ids of a peer and a session: a relayed signal fits, with little to spare.
 const BASE_CAPACITY: usize = 112;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_for_people_is_escaped() {
+        let text = Object::new("error", RequestId::new(7), 0)
+            .text("message", "a \"quote\",\n\\ and \u{1}")
+            .end();
+        assert_eq!(
+            text,
+            r#"{"type":"error","id":7,"message":"a \"quote\",\n\\ and \u0001"}"#
+        );
+    }
+}

@@ -11,7 +11,9 @@ use super::{
 };
 
 impl Hub {
-    /// Frees a seat, gives the connection that sat there and is now in no room, and tells the one who stays, except of a rejection, which is its own doing and has its own answer.
+    /// Frees a seat, and tells the one who stays, except of a rejection: that is its own doing and has its own answer. Gives
+    /// the connection that sat there and is now in no room.
+    ///
     /// Whoever calls this either takes the seat again or ends the room with [`Hub::end_if_empty`].
     pub(super) fn vacate(
         &mut self,

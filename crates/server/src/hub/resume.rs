@@ -122,8 +122,14 @@ mod tests {
         scene.ask(back, resume("kitchen", &joined["token"], 1));
         scene.cut(back);
         scene.pass(19 * SECOND);
-        let told = [(); 3].map(|()| scene.next(first)["type"].clone());
-        assert_eq!(told, ["peer-offline", "peer-online", "peer-offline"]);
+        let told = [(); 3].map(|()| scene.next(first));
+        let types = told.each_ref().map(|message| &message["type"]);
+        assert_eq!(types, ["peer-offline", "peer-online", "peer-offline"]);
+        assert!(
+            told.iter()
+                .all(|message| message["peer"] == told[0]["peer"]),
+            "the peer id stays on every connection"
+        );
         scene.hears_nothing(first);
         scene.pass(SECOND);
         assert_eq!(scene.next(first)["reason"], "lost");
