@@ -1,6 +1,5 @@
 /**
  * What happens under the hood, for whoever wants to know: states as chips, the path, and the trace as it grows, to be downloaded.
- * Loaded when somebody asks for it.
  */
 import { batched, bytes, el, icon } from "./dom.js";
 import { chip, traceLine } from "./trace-line.js";

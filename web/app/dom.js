@@ -24,7 +24,7 @@ export function el(tag, attributes = {}, ...children) {
 }
 
 /**
- * A decorative icon of the sprite; it says nothing to a screen reader.
+ * A drawing out of index.html; it says nothing to a screen reader.
  * @param {string} name
  * @param {string} [look] its class
  */
@@ -33,7 +33,7 @@ export function icon(name, look = "icon") {
   svg.setAttribute("class", look);
   svg.setAttribute("aria-hidden", "true");
   const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `/app/icons/sprite.svg#${name}`);
+  use.setAttribute("href", `#icon-${name}`);
   svg.append(use);
   return svg;
 }

@@ -58,10 +58,10 @@ async function create(name) {
   const { signal } = newAttempt();
   try {
     const steps = stepsChosen();
-    enter(await createRoom({ steps, signal, ...(name && { name }) }), { steps });
+    enter(...await Promise.all([createRoom({ steps, signal, ...(name && { name }) }), loadBoard(steps)]));
     return null;
   } catch (error) {
-    return signal.aborted ? null : problemOf(error);
+    return failed(error, signal);
   }
 }
 
@@ -79,21 +79,37 @@ async function join(target, { fromStart = false } = {}) {
     if (server && new URL(server).origin !== location.origin) throw Object.assign(new Error(), { code: "other-server" });
     if (!fromStart) showJoining(name);
     // A tab that held a seat here before takes it back.
-    enter(await joinRoom(name, { steps, signal, token: seatToken(name) ?? undefined }), { steps });
+    const joined = joinRoom(name, { steps, signal, token: seatToken(name) ?? undefined });
+    enter(...await Promise.all([joined, loadBoard(steps)]));
     return null;
   } catch (error) {
-    if (signal.aborted) return null;
-    const problem = problemOf(error);
-    if (!fromStart) showStart({ typed: nameIn(target) ?? "", failed: { form: "join", problem }, focus: true });
+    const problem = failed(error, signal);
+    if (problem && !fromStart) showStart({ typed: nameIn(target) ?? "", failed: { form: "join", problem }, focus: true });
     return problem;
   }
 }
 
 /**
- * @param {Room} room
- * @param {{ steps: boolean }} options
+ * Step mode comes only when it is wanted.
+ * @param {boolean} steps
  */
-function enter(room, { steps }) {
+async function loadBoard(steps) {
+  if (!steps) return null;
+  const href = "/app/steps/steps.css";
+  if (!document.querySelector(`link[href="${href}"]`)) {
+    const sheet = el("link", { rel: "stylesheet", href });
+    const settled = new Promise((resolve) => { sheet.onload = sheet.onerror = resolve; });
+    document.head.append(sheet);
+    await settled;
+  }
+  return (await import("./steps/board.js")).Board;
+}
+
+/**
+ * @param {Room} room
+ * @param {import("./room-view.js").RoomViewOptions["steps"]} steps
+ */
+function enter(room, steps) {
   attempt = null;
   void close();
   keepSeat(room);
@@ -105,7 +121,8 @@ function enter(room, { steps }) {
   const view = new RoomView(room, { steps, onLeave: leave, onRejoin: rejoin, onAutomatic: goAutomatic });
   here = { room, view };
   show(view.element, "room");
-  void view.open().then(() => view.focus());
+  view.open();
+  view.focus();
 }
 
 /** The Leave button. */
@@ -142,6 +159,17 @@ async function close() {
   here = null;
   leaving?.view.close();
   await leaving?.room.leave();
+}
+
+/**
+ * What to say of an attempt that failed; nothing when it was given up. Whatever part of it succeeded is undone.
+ * @param {unknown} error
+ * @param {AbortSignal} signal
+ */
+function failed(error, signal) {
+  if (signal.aborted) return null;
+  attempt?.abort();
+  return problemOf(error);
 }
 
 function newAttempt() {

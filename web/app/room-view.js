@@ -4,6 +4,7 @@
  * All listeners of a pairing hang on one AbortController and end with it, so a repeated event finds no second handler.
  */
 import { Composer } from "./composer.js";
+import { Details } from "./details.js";
 import { el, focusOn } from "./dom.js";
 import { inviteView } from "./invite.js";
 import { phaseOf } from "./phase.js";
@@ -15,8 +16,13 @@ import { Transcript } from "./transcript.js";
 /** @typedef {import("../client/types.d.ts").Peer} Peer */
 /** @typedef {import("./phase.js").PhaseId} PhaseId */
 /** @typedef {import("./phase.js").Tone} Tone */
-/** @typedef {import("./steps/board.js").Board} Board */
-/** @typedef {import("./details.js").Details} Details */
+/**
+ * @typedef {object} RoomViewOptions
+ * @property {typeof import("./steps/board.js").Board | null} steps the board of step mode; null: automatic
+ * @property {() => void} onLeave
+ * @property {() => void} onRejoin
+ * @property {() => void} onAutomatic
+ */
 
 const POLL_MS = 2000;
 
@@ -29,11 +35,10 @@ const NOTICES = {
 
 export class RoomView {
   #room;
-  #stepMode;
   #on;
+  #board;
   #status;
   #invite;
-  #stage;
   /** @type {Peer | null} */
   #peer = null;
   /** Ends with the pairing. */
@@ -44,34 +49,30 @@ export class RoomView {
   #phase = "waiting";
   #connectedOnce = false;
   #unread = 0;
-  /** @type {Board | null} */
-  #board = null;
   #transcript = new Transcript();
-  /** @type {Details | null} until asked for */
-  #details = null;
-  /** The one who has left, too: its trace can still be had. @type {Peer | null} */
-  #latest = null;
+  #details = new Details();
   #composer = new Composer({ onSent: (cargo) => this.#sent(cargo) });
   #ended = el("section", { class: "ended", test: "ended", "aria-label": "The room has ended for you", hidden: true });
 
-  /** @param {Room} room @param {{ steps: boolean, onLeave: () => void, onRejoin: () => void, onAutomatic: () => void }} options */
-  constructor(room, { steps, onLeave, onRejoin, onAutomatic }) {
+  /** @param {Room} room @param {RoomViewOptions} options */
+  constructor(room, { steps: Board, onLeave, onRejoin, onAutomatic }) {
     this.#room = room;
-    this.#stepMode = steps;
-    this.#on = { onLeave, onRejoin, onAutomatic };
+    this.#on = { onLeave, onRejoin };
+    this.#board = Board && new Board({ onAutomatic });
     this.#status = new StatusBar({ name: room.name, onLog: () => this.#toggleLog(), onLeave });
-    this.#invite = inviteView(room, { steps });
-    this.#stage = el("div", { class: "stage" },
-      el("section", { class: "chat", "aria-label": "Chat" }, this.#transcript.element, this.#invite.element, this.#ended, this.#composer.element));
-    this.element = el("div", { class: "room" }, this.#status.element, this.#stage);
+    this.#invite = inviteView(room, { steps: Board !== null });
+    this.element = el("div", { class: "room" }, this.#status.element,
+      el("div", { class: `stage${Board ? " with-board" : ""}` },
+        this.#board?.element,
+        el("section", { class: "chat", "aria-label": "Chat" }, this.#transcript.element, this.#invite.element, this.#ended, this.#composer.element),
+        this.#details.element));
     this.#composer.acceptDrops(this.element);
   }
 
   /** Begins to listen, and shows what is already so. */
-  async open() {
+  open() {
     const { signal } = this.#view;
     const room = this.#room;
-    if (this.#stepMode) await this.#openBoard();
     room.addEventListener("peer", ({ peer }) => this.#meet(peer), { signal });
     room.addEventListener("peer-left", ({ peer, reason }) => this.#part(peer, reason), { signal });
     room.addEventListener("signaling", ({ state }) => this.#server(state), { signal });
@@ -98,27 +99,7 @@ export class RoomView {
     else focusOn(this.#status.heading);
   }
 
-  async #openBoard() {
-    const sheet = el("link", { rel: "stylesheet", href: "/app/steps/steps.css" });
-    const styled = new Promise((resolve) => { sheet.onload = sheet.onerror = resolve; });
-    if (!document.querySelector(`link[href="${sheet.getAttribute("href")}"]`)) {
-      document.head.append(sheet);
-      await styled;
-    }
-    const { Board } = await import("./steps/board.js");
-    this.#board = new Board({ onAutomatic: this.#on.onAutomatic });
-    this.#stage.prepend(this.#board.element);
-    this.#stage.classList.add("with-board");
-  }
-
-  async #toggleLog() {
-    const { Details } = await import("./details.js");
-    if (!this.#details) {
-      this.#details = new Details();
-      if (this.#latest) this.#details.follow(this.#latest, this.#pairing.signal);
-      this.#details.states(this.#peer?.states ?? null);
-      this.#stage.append(this.#details.element);
-    }
+  #toggleLog() {
     this.#details.open = !this.#details.open;
     return this.#details.element;
   }
@@ -136,8 +117,7 @@ export class RoomView {
     this.#invite.hide();
     this.element.dataset.met = "true";
     this.#transcript.section("Somebody is here");
-    this.#latest = peer;
-    this.#details?.follow(peer, signal);
+    this.#details.follow(peer, signal);
     this.#board?.follow(peer, signal);
     this.#status.verified(peer.verified);
     for (const type of /** @type {const} */ (["state", "open", "close"])) peer.addEventListener(type, () => this.#refresh(), { signal });
@@ -214,7 +194,7 @@ export class RoomView {
     if (this.#room.closed) return;
     const states = peer?.states ?? null;
     const phase = phaseOf(states);
-    this.#details?.states(states);
+    this.#details.states(states);
     this.#status.phase(phase, this.#sentence(phase));
     this.#composer.peer = peer && states?.channel === "open" ? peer : null;
     this.element.dataset.phase = phase.id;
@@ -247,7 +227,7 @@ export class RoomView {
     const offline = this.#room.signaling === "offline";
     if (offline && id === "waiting") return "The server cannot be reached. Trying again; nobody can join until it is back.";
     if (offline && id === "connected") return "You are connected. The server cannot be reached, and is not needed.";
-    if (this.#stepMode && id === "connecting") return "Somebody is here. Press the steps in order, on both sides.";
+    if (this.#board && id === "connecting") return "Somebody is here. Press the steps in order, on both sides.";
     return sentence;
   }
 
@@ -286,7 +266,7 @@ export class RoomView {
         const stats = await peer.stats();
         if (signal.aborted) return;
         this.#status.stats(stats);
-        this.#details?.stats(stats);
+        this.#details.stats(stats);
       } catch {
         // The connection has just gone; its own events say so.
       } finally {

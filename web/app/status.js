@@ -13,7 +13,7 @@ export class StatusBar {
   #verified = el("span", { class: "pill unverified", test: "verified", hidden: true });
   #sentence = el("p", { class: "status", role: "status", test: "status" });
 
-  /** @param {{ name: string, onLog: () => Promise<HTMLElement>, onLeave: () => void }} options `onLog` gives the panel it shows or hides */
+  /** @param {{ name: string, onLog: () => HTMLElement, onLeave: () => void }} options `onLog` gives the panel it shows or hides */
   constructor({ name, onLog, onLeave }) {
     this.heading = el("h1", { tabindex: -1 }, el("span", { class: "unseen" }, "Room "), el("bdi", {}, name));
     this.element = el("header", { class: "bar" },
@@ -63,15 +63,14 @@ export class StatusBar {
   }
 }
 
-/** @param {() => Promise<HTMLElement>} toggle */
+/** @param {() => HTMLElement} toggle */
 function logButton(toggle) {
   const words = el("span", { class: "words" }, "Log");
   const button = el("button", {
-    class: "quiet", type: "button", test: "log", "aria-expanded": "false",
-    click: async () => {
-      const panel = await toggle();
+    class: "quiet", type: "button", test: "log", "aria-expanded": "false", "aria-controls": "details",
+    click: () => {
+      const panel = toggle();
       button.setAttribute("aria-expanded", String(!panel.hidden));
-      button.setAttribute("aria-controls", panel.id);
       setText(words, panel.hidden ? "Log" : "Hide log");
     },
   }, icon("details"), words);

@@ -103,3 +103,10 @@ test("the page asks at once for every module it needs at once, and for no other"
   await follow("app/main.js");
   assert.deepEqual(asked.sort(), [...needed].sort());
 });
+
+test("the icon in the page is the icon in the file", async () => {
+  const read = (/** @type {string} */ path) => readFile(new URL(`../app/${path}`, import.meta.url), "utf8");
+  const [, inline = ""] = /rel="icon" [^>]*href="data:image\/svg\+xml,([^"]+)"/.exec(await read("index.html")) ?? [];
+  const plain = (/** @type {string} */ svg) => svg.replace(/\s+/g, " ").replaceAll("> <", "><").replaceAll('"', "'").trim();
+  assert.equal(decodeURIComponent(inline), plain(await read("icons/crow.svg")));
+});
