@@ -1,101 +1,68 @@
 /**
  * From the click on "join" to the open data channel: ours beside PeerJS, in Chromium, taking turns.
  *
- *     node join/run.js [ROUNDS=50]
+ *     node join/run.js [ROUNDS=50] [DELAY=0]
  *
  * Both have the same page, the same ICE servers (our STUN), a peer that waits already, and a page that has loaded and come to rest.
- * Twice each: with everything left to the click, and with what can be done before it.
+ * DELAY: milliseconds each way between both browsers and the server, which is what signaling costs outside one machine.
  * @module
  */
 
-import puppeteer from "puppeteer-core";
-
 import { crowfly, pages, peerjs } from "./servers.js";
+import { far } from "./far.js";
+import { Stage } from "./stage.js";
 
-const ROUNDS = Number(process.argv[2] ?? 50);
-const CHROMIUM = process.env.CHROMIUM_BIN ?? "/usr/bin/chromium";
-/** A page at rest: nothing of its loading is counted. */
-const REST = 400;
-const LIMIT = 30_000;
+const [rounds = 50, delay = 0] = process.argv.slice(2).map(Number);
 
 const site = await pages();
 const ours = await crowfly([site]);
-const theirs = await peerjs();
-const browser = await puppeteer.launch({
-  executablePath: CHROMIUM,
-  // Two people have two windows; neither is in the background.
-  args: ["--no-sandbox", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding", "--disable-background-networking", "--no-first-run"],
-});
+const servers = { crowfly: await far(ours.url, delay), peerjs: await far((await peerjs()).url, delay) };
+const stage = await Stage.open(site, JSON.stringify(ours.iceServers));
 
+/** @type {{ name: string, page: keyof typeof servers, early?: string, id?: string }[]} */
 const CONTENDERS = [
-  { name: "crowfly", page: "crowfly", server: ours.url, early: "" },
-  { name: "PeerJS", page: "peerjs", server: theirs.url, early: "" },
-  { name: "crowfly, prepared", page: "crowfly", server: ours.url, early: "1" },
-  { name: "PeerJS, socket open", page: "peerjs", server: theirs.url, early: "1" },
+  { name: "crowfly, all after the click", page: "crowfly" },
+  { name: "PeerJS, all after the click: `new Peer()`", page: "peerjs" },
+  { name: "PeerJS, the same with an id of one's own", page: "peerjs", id: "own" },
+  { name: "crowfly, prepared", page: "crowfly", early: "1" },
+  { name: "PeerJS, socket open", page: "peerjs", early: "1", id: "own" },
 ];
+const FLOOR = ["no signaling, two connections in one page", "no signaling, connections made before"];
 
-const iceServers = JSON.stringify(ours.iceServers);
 /** @type {Map<string, number[]>} */
-const times = new Map(CONTENDERS.map(({ name }) => [name, []]));
-/** @type {{ took: number, trace: string }[]} */
-const traces = [];
+const times = new Map([...CONTENDERS.map(({ name }) => name), ...FLOOR].map((name) => [name, []]));
+/** @type {Map<string, { took: number, trace: string }[]>} */
+const traces = new Map();
 
-for (let round = 0; round < ROUNDS; round += 1) {
-  for (const contender of CONTENDERS) {
-    const { took, trace } = await join(contender, `bench-${process.pid}-${round}${contender.early}`);
-    times.get(contender.name)?.push(took);
-    if (trace && !contender.early) traces.push({ took, trace });
+for (let round = 0; round < rounds; round += 1) {
+  for (const [index, { name, page, early = "", id = "" }] of CONTENDERS.entries()) {
+    const { took, trace } = await stage.join({ page, server: servers[page], early, id, name: `bench-${process.pid}-${round}-${index}` });
+    times.get(name)?.push(took);
+    if (trace) traces.set(name, [...(traces.get(name) ?? []), { took, trace }]);
   }
-  process.stderr.write(`\r${round + 1} of ${ROUNDS}`);
+  for (const [index, name] of FLOOR.entries()) times.get(name)?.push(await stage.floor(index === 1));
+  process.stderr.write(`\r${round + 1} of ${rounds}`);
 }
 report();
-await browser.close();
+await stage.close();
 process.exit(0);
 
-/** One pairing of two fresh profiles. @param {typeof CONTENDERS[number]} contender @param {string} name */
-async function join({ page, server, early }, name) {
-  const url = (/** @type {string} */ role) => `${site}/${page}.html?${new URLSearchParams({ role, server, name, early, iceServers })}`;
-  const waiting = await open(url("wait"));
-  await state(waiting, "waiting");
-  const joining = await open(url("join"));
-  await state(joining, "ready");
-  await new Promise((resolve) => setTimeout(resolve, REST));
-  await joining.click("#go");
-  await Promise.all([state(joining, "open"), state(waiting, "open")]);
-  const result = await joining.evaluate(() => ({ took: globalThis.took, trace: globalThis.peer?.trace.toJSONLines() }));
-  await Promise.all([joining, waiting].map((page) => page.browserContext().close()));
-  return result;
-}
-
-async function open(/** @type {string} */ url) {
-  const context = await browser.createBrowserContext();
-  const page = await context.newPage({ type: "window" });
-  page.on("pageerror", (error) => console.error(`${url}: ${error}`));
-  await page.goto(url);
-  return page;
-}
-
-async function state(/** @type {import("puppeteer-core").Page} */ page, /** @type {string} */ wanted) {
-  await page.waitForFunction((wanted) => {
-    const state = document.documentElement.dataset.state ?? "";
-    if (state.startsWith("failed")) throw new Error(state);
-    return state === wanted;
-  }, { timeout: LIMIT }, wanted);
-}
-
 function report() {
-  console.log(`\nclick → channel open at the joiner, ms; ${ROUNDS} each, taking turns`);
-  console.log("\n| | median | p10 | p90 |\n|---|---|---|---|");
-  for (const [name, all] of times) console.log(`| ${name} | ${[0.5, 0.1, 0.9].map((part) => quantile(all, part).toFixed(1)).join(" | ")} |`);
-  const [a, b, c, d] = CONTENDERS.map(({ name }) => quantile(times.get(name) ?? [], 0.5));
-  console.log(`\nours takes ${(a / b).toFixed(2)} of PeerJS's time; prepared ${(c / d).toFixed(2)} of PeerJS's with its socket open, ${(c / b).toFixed(2)} of PeerJS's`);
-  traces.sort((one, other) => one.took - other.took);
-  const middle = traces[Math.floor(traces.length / 2)];
-  if (!middle) return;
-  console.log(`\nwhere the time goes: our trace of a round of ${middle.took.toFixed(1)} ms, t in ms from its beginning\n`);
-  for (const line of middle.trace.trim().split("\n").slice(1)) {
-    const { t, kind, name, ms } = JSON.parse(line);
-    console.log(`${t.toFixed(1).padStart(8)}  ${kind.padEnd(8)} ${name}${ms === undefined ? "" : ` (${ms.toFixed(1)})`}`);
+  console.log(`\nclick → channel open at the joiner, ms; ${rounds} each, taking turns; ${delay} ms each way to the server\n`);
+  console.log("| | median | p10 | p90 | of PeerJS |\n|---|---|---|---|---|");
+  const theirs = quantile(times.get(CONTENDERS[1].name) ?? [], 0.5);
+  for (const [name, all] of times) {
+    const [median, ...others] = [0.5, 0.1, 0.9].map((part) => quantile(all, part));
+    console.log(`| ${name} | ${[median, ...others].map((ms) => ms.toFixed(1)).join(" | ")} | ${(median / theirs).toFixed(2)} |`);
+  }
+  for (const [name, all] of traces) {
+    all.sort((one, other) => one.took - other.took);
+    const { took, trace } = all[Math.floor(all.length / 2)];
+    console.log(`\nwhere the time goes: the joiner's trace of a round of “${name}” of ${took.toFixed(1)} ms; t in ms from the trace's beginning\n`);
+    for (const line of trace.trim().split("\n").slice(1)) {
+      const { t, kind, name, ms } = JSON.parse(line);
+      console.log(`${t.toFixed(1).padStart(8)}  ${kind.padEnd(8)} ${name}${ms === undefined ? "" : ` (${ms.toFixed(1)})`}`);
+    }
   }
 }
 

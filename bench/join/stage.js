@@ -1,0 +1,104 @@
+/**
+ * Chromium with two people in it.
+ * @module
+ */
+
+import puppeteer from "puppeteer-core";
+
+/** A page at rest: nothing of its loading is counted. */
+const REST = 400;
+const LIMIT = 30_000;
+
+export class Stage {
+  #browser;
+  #site;
+  #iceServers;
+
+  /** @param {import("puppeteer-core").Browser} browser @param {string} site @param {string} iceServers */
+  constructor(browser, site, iceServers) {
+    this.#browser = browser;
+    this.#site = site;
+    this.#iceServers = iceServers;
+  }
+
+  /** @param {string} site @param {string} iceServers JSON */
+  static async open(site, iceServers) {
+    const browser = await puppeteer.launch({
+      executablePath: process.env.CHROMIUM_BIN ?? "/usr/bin/chromium",
+      // Two people have two windows; neither is in the background.
+      args: ["--no-sandbox", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding", "--disable-background-networking", "--no-first-run"],
+    });
+    console.log(await browser.version());
+    return new Stage(browser, site, iceServers);
+  }
+
+  async close() {
+    await this.#browser.close();
+  }
+
+  /**
+   * One pairing of two fresh profiles: milliseconds, and the joiner's trace if it has one.
+   * @param {{ page: string, server: string, early: string, id: string, name: string }} how
+   */
+  async join({ page, ...how }) {
+    const url = (/** @type {string} */ role) => `${this.#site}/${page}.html?${new URLSearchParams({ role, iceServers: this.#iceServers, ...how })}`;
+    const waiting = await this.#visit(url("wait"));
+    await state(waiting, "waiting");
+    const joining = await this.#visit(url("join"));
+    await state(joining, "ready");
+    await new Promise((resolve) => setTimeout(resolve, REST));
+    await joining.click("#go");
+    await Promise.all([state(joining, "open"), state(waiting, "open")]);
+    const result = await joining.evaluate(() => ({ took: globalThis.took, trace: globalThis.peer?.trace?.toJSONLines() }));
+    await Promise.all([joining, waiting].map((page) => page.browserContext().close()));
+    return /** @type {{ took: number, trace?: string }} */ (result);
+  }
+
+  /** What WebRTC itself takes: two connections in one page that hand each other everything at once. @param {boolean} early */
+  async floor(early) {
+    const page = await this.#visit(`${this.#site}/empty.html`);
+    const took = await page.evaluate(async (early) => {
+      const make = () => [new RTCPeerConnection(), new RTCPeerConnection()];
+      const made = early ? make() : null;
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      const begun = performance.now();
+      const [one, other] = made ?? make();
+      const held = /** @type {RTCIceCandidate[]} */ ([]);
+      one.addEventListener("icecandidate", ({ candidate }) => candidate && void other.addIceCandidate(candidate));
+      other.addEventListener("icecandidate", ({ candidate }) => {
+        if (!candidate) return;
+        if (one.remoteDescription) void one.addIceCandidate(candidate);
+        else held.push(candidate);
+      });
+      const channel = one.createDataChannel("floor");
+      const open = new Promise((resolve) => channel.addEventListener("open", resolve));
+      const offer = await one.createOffer();
+      const described = one.setLocalDescription(offer);
+      await other.setRemoteDescription(offer);
+      const answer = await other.createAnswer();
+      await Promise.all([other.setLocalDescription(answer), described.then(() => one.setRemoteDescription(answer))]);
+      held.forEach((candidate) => void one.addIceCandidate(candidate));
+      await open;
+      return performance.now() - begun;
+    }, early);
+    await page.browserContext().close();
+    return took;
+  }
+
+  /** @param {string} url */
+  async #visit(url) {
+    const page = await (await this.#browser.createBrowserContext()).newPage({ type: "window" });
+    page.on("pageerror", (error) => console.error(`${url}: ${error}`));
+    await page.goto(url);
+    return page;
+  }
+}
+
+/** @param {import("puppeteer-core").Page} page @param {string} wanted */
+async function state(page, wanted) {
+  await page.waitForFunction((wanted) => {
+    const state = document.documentElement.dataset.state ?? "";
+    if (state.startsWith("failed")) throw new Error(state);
+    return state === wanted;
+  }, { timeout: LIMIT }, wanted);
+}
