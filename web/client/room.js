@@ -61,9 +61,10 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
    */
   static prepare(options) {
     const room = new Room(options);
-    room.#begin("PEER1", newSession(), "");
+    // First the way to the server, which is elsewhere; meanwhile connection, channel and offer are made here.
     room.#connecting = room.#connect();
     room.#connecting.catch(() => room.#close("failed"));
+    room.#begin("PEER1", newSession(), "");
     return room;
   }
 
