@@ -119,7 +119,7 @@ export class Negotiation {
   /** @param {StepId} id */
   async press(id) {
     const state = this.#steps.stateOf(id);
-    if (this.#closed || this.#options.automatic || (state !== "ready" && state !== "failed")) {
+    if (this.#closed || (state !== "ready" && state !== "failed")) {
       throw new CrowflyError("wrong-step", `${id} is ${this.#closed ? "over" : state}`);
     }
     await this.#run(id);

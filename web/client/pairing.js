@@ -131,9 +131,8 @@ export class Pairing {
   }
 
   /** @param {StepId} id */
-  async press(id) {
-    if (!this.#options.options.steps) throw new CrowflyError("wrong-step", "steps press themselves in automatic mode");
-    await this.#negotiation.press(id);
+  press(id) {
+    return this.#negotiation.press(id);
   }
 
   stats() {

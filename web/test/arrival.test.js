@@ -156,6 +156,28 @@ test("repeated descriptions are refused just the same once the first negotiation
   }
 });
 
+test("candidates behind a later offer or answer wait until it is in place", async () => {
+  const fresh = "v=0\r\na=ice-ufrag:fresh\r\n";
+  /** @type {any} */ const behind = { kind: "candidates", candidates: [candidateOf("fresh", 1)], complete: true };
+  for (const role of /** @type {const} */ (["PEER1", "PEER2"])) {
+    for (const type of /** @type {const} */ (["offer", "answer"])) {
+      const { negotiation, sent, webrtc } = await begin(role);
+      negotiation.receive(role === "PEER1" ? answer : offer);
+      await settle(8);
+      const [connection] = webrtc.connections;
+      if (type === "answer") negotiation.restart();
+      await settle(8);
+      if (type === "answer") negotiation.receive(behind); // even before it
+      negotiation.receive({ kind: "description", description: { type, sdp: fresh } });
+      negotiation.receive(behind);
+      await settle(8);
+      assert.deepEqual(sent.filter(({ kind }) => kind === "problem"), [], `${role} ${type}`);
+      assert.deepEqual(connection?.added.map(({ usernameFragment }) => usernameFragment), ["fresh", undefined], `${role} ${type}`);
+      negotiation.close();
+    }
+  }
+});
+
 test("a description the browser rejects fails the handshake, by an error and not an exception", async () => {
   const { negotiation, failures } = await begin("PEER2");
   negotiation.receive({ kind: "description", description: { type: "offer", sdp: "nonsense" } });

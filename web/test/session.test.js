@@ -128,6 +128,33 @@ test("leaving is done when leave() returns, before anything is awaited: a page t
   assert.equal(world.server.of("leave").length, 1);
 });
 
+test("put out by the server and leaving as well: the end is told once", async (t) => {
+  const world = createWorld(t);
+  const { waiting, joined } = await pair(world);
+  const closed = collect(joined, "close");
+  const socket = [...world.server.sockets].find(({ peer }) => peer === joined.id);
+  socket?.say({ type: "left", room: waiting.name, reason: "rejected", detail: "other" });
+  await world.settle();
+  await joined.leave();
+  socket?.say({ type: "left", room: waiting.name, reason: "leave" });
+  await world.settle();
+  assert.deepEqual(closed.map(({ reason }) => reason), ["other"]);
+});
+
+test("who was given up and comes back to the old pairing is told that it is over", async (t) => {
+  const world = createWorld(t);
+  const { waiting, one } = await pair(world);
+  world.webrtc.passes = false;
+  await world.pass(16_000);
+  assert.equal(waiting.peer, null);
+  const socket = [...world.server.sockets].find(({ peer }) => peer === waiting.id);
+  const rejects = world.server.of("reject").length;
+  socket?.say({ type: "peer-joined", peer: "p", session: one.session });
+  await world.settle();
+  assert.equal(waiting.peer, null);
+  assert.deepEqual(world.server.of("reject").slice(rejects).map(({ session, reason }) => [session, reason]), [[one.session, "other"]]);
+});
+
 test("what is still being sent when leaving is given its time, but not more than a second", async (t) => {
   const world = createWorld(t);
   const { joined, one, two } = await pair(world);
@@ -135,9 +162,11 @@ test("what is still being sent when leaving is given its time, but not more than
   channel.stuck = true;
   const heard = collect(two, "message");
   const sent = one.send("the last word");
-  const leaving = joined.leave();
+  const leaving = Promise.all([joined.leave(), joined.leave()]);
   await world.settle();
   assert.equal(joined.closed, false);
+  const goodbyes = channel.sent.filter((/** @type {ArrayBuffer} */ data) => new Uint8Array(data)[0] === 10);
+  assert.equal(goodbyes.length, 1);
   channel.stuck = false;
   channel.drain();
   await world.pass(100);
@@ -300,11 +329,14 @@ test("what was prepared and not wanted is closed after 8 s, or when something el
   assert.equal(world.server.sockets.size, 0);
   assert.ok(world.webrtc.connections.every(({ signalingState }) => signalingState === "closed"));
 
+  const waiting = await createRoom();
   prepare({ label: "other" });
   await world.settle();
-  const room = await createRoom();
-  assert.equal(world.server.sockets.size, 1);
-  await room.leave();
+  const room = await joinRoom(waiting.link);
+  await world.settle();
+  assert.equal(world.server.sockets.size, 2);
+  assert.equal(world.webrtc.connections.find(({ signalingState }) => signalingState === "stable")?.channels[0]?.label, "crowfly");
+  await Promise.all([room.leave(), waiting.leave()]);
   await world.settle();
 
   prepare();

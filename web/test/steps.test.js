@@ -26,6 +26,7 @@ test("nothing happens by itself; the joiner sees its steps, who waits none until
   assert.equal(world.webrtc.connections.length, 0);
   assert.deepEqual(one.steps.map(({ state }) => state), ["ready", ...Array(7).fill("locked")]);
   assert.deepEqual(two.steps, []);
+  assert.deepEqual(await one.stats(), { path: null, roundTrip: null, iceRoundTrip: null, bytesSent: 0, bytesReceived: 0, messagesSent: 0, messagesReceived: 0, bufferedAmount: 0 });
   await world.pass(60_000);
   assert.equal(world.webrtc.connections.length, 0);
   await offer(one);
