@@ -74,19 +74,24 @@ scenario("waiting, chat, log, file, full room, parted, ended", async (stage) => 
   await look(ann, "waiting");
   const ben = await Person.at(stage, "chromium", link);
   await Promise.all([ann.connected(), ben.connected()]);
-  await ben.sayAll(["Hello!", "A longer line, so that one sees how it breaks when there is not much room for it, as on a phone.", ...HOSTILE.slice(0, 3), "x".repeat(2000)]);
-  await ann.say("Hello, Ben.");
-  await ann.page.keyboard.type("A draft");
-  await ben.page.$eval(byId("chat-file"), (input) => {
-    const files = new DataTransfer();
-    files.items.add(new File(["x".repeat(5000)], "a picture with a rather long name, to see where it breaks.png"));
-    /** @type {HTMLInputElement} */ (input).files = files.files;
-    input.dispatchEvent(new Event("change", { bubbles: true }));
-  });
-  await ann.hears(6);
+  await ben.say("Hello! The link worked at once.");
+  await ann.hears(1);
+  await ann.say("Good to see you. Nothing to install?");
+  await ann.say("And the server is out of it already, says the line above.");
+  await ben.hears(2);
+  await ben.say("Nothing at all. Here is the plan for Saturday:");
+  await hand(ben, "Saturday, the long way round.pdf", 183_000);
   await ann.sees("file-peer");
+  await ben.say("If the weather holds we walk over the ridge and down to the lake, else we take the train and have more time for the museum.");
+  await ann.hears(3);
+  await ann.say("The ridge!");
   await ann.sees("round-trip");
   await look(ann, "chat");
+
+  await ben.sayAll([...HOSTILE.slice(0, 3), "x".repeat(2000)]);
+  await hand(ben, "a picture with a rather long name, to see where it breaks when there is no room for it.png", 5_000);
+  await ann.hears(7);
+  await ann.page.keyboard.type("A draft");
   await ann.click("log");
   await ann.sees("log-panel");
   await look(ann, "chat with log");
@@ -98,6 +103,16 @@ scenario("waiting, chat, log, file, full room, parted, ended", async (stage) => 
   await ann.isTold(/other person has left/);
   await look(ann, "other left");
 });
+
+/** Sends a file as if it had been picked. */
+async function hand(/** @type {Person} */ person, /** @type {string} */ name, /** @type {number} */ size) {
+  await person.page.$eval(byId("chat-file"), (input, fileName, bytes) => {
+    const files = new DataTransfer();
+    files.items.add(new File([new Uint8Array(bytes)], fileName));
+    /** @type {HTMLInputElement} */ (input).files = files.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  }, name, size);
+}
 
 scenario("a seat taken over elsewhere", async (stage) => {
   const server = await stage.serve();
