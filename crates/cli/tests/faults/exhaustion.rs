@@ -9,7 +9,7 @@ use crate::kit::{
 
 /// What the server may take of one core while it has no descriptor left and is asked for more all the time. Its honest work for the
 /// bystanders is in it; a spinning server takes all of it.
-const SHARE: f64 = 0.6;
+const SHARE: f64 = 0.4;
 
 /// Descriptors for the bystanders, one pair, and the server's own files.
 const SPARE: usize = 64;

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
@@ -180,7 +180,9 @@ impl Client {
 
     /// What comes next; pings are answered on the way.
     pub(crate) fn event(&mut self) -> Event {
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < PATIENCE, "nothing but pings");
             match self.next_frame() {
                 None => return Event::Dropped,
                 Some(frame) => {
@@ -223,7 +225,11 @@ impl Client {
 
     /// Answers the server's close frame (RFC 6455 §7.1.2).
     pub(crate) fn confirm_close(&mut self) {
-        self.send_frame(frame::FIN | frame::CLOSE, &1000_u16.to_be_bytes());
+        // The server may have given up waiting.
+        let _ = self.send_bytes(&frame::frame(
+            frame::FIN | frame::CLOSE,
+            &1000_u16.to_be_bytes(),
+        ));
     }
 
     /// The next message.
