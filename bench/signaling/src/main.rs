@@ -94,8 +94,8 @@ fn memory(options: &Options, table: &mut Table) -> anyhow::Result<()> {
 
 fn slow_reader(options: &Options, table: &mut Table) -> anyhow::Result<()> {
     let rows = options.alternate(|dialect| slow_reader::measure(&options.programs, dialect))?;
-    table.less("a reader that never reads, MiB", &rows, |row| {
-        row.growth as f64 / f64::from(1 << 20)
+    table.less("a reader that never reads, KiB", &rows, |row| {
+        row.growth as f64 / 1024.0
     });
     table.words("… closed after, with", &rows, |row| {
         match (&row.closed_after, &row.close) {

@@ -165,7 +165,7 @@ fn command(
             } else {
                 ""
             };
-            format!("serve --listen {address} --no-stun{raised}")
+            format!("serve --listen {address} --relay-listen 127.0.0.1:0{raised}")
         }
         // Its own limit, 5,000 clients, is raised too.
         Dialect::PeerJs => {
