@@ -109,7 +109,7 @@ fn is_normal_ascii(text: &str) -> bool {
 }
 
 fn normalise(text: &str) -> String {
-    // Lower case can leave what NFKC would compose (U+0130 and a mark), so NFKC comes once more.
+    // Lower case can leave what NFKC composes (J and U+030C have no one character, j and U+030C have), so NFKC comes twice.
     let lower = text.nfkc().collect::<String>().to_lowercase();
     let composed = lower.nfkc().collect::<String>();
     composed.split_whitespace().collect::<Vec<_>>().join("-")

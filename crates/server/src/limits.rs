@@ -132,95 +132,86 @@ impl Connections {
 /// What the hub remembers of each source: its rooms, and the look-ups that failed.
 #[derive(Debug)]
 pub(crate) struct Sources {
-    records: HashMap<Source, Record>,
-    failed_look_ups: Quota,
-    /// Somebody will call [`Sources::sweep`].
-    sweeping: bool,
+    quota: Quota,
+    rooms: HashMap<Source, u32>,
+    failures: HashMap<Source, Failures>,
 }
 
-#[derive(Debug, Default)]
-struct Record {
-    rooms: u32,
-    failed: u32,
-    /// Until when the failures count.
-    window_ends: Option<Instant>,
+#[derive(Debug)]
+struct Failures {
+    count: u32,
+    /// Until when they count.
+    end: Instant,
 }
 
 /// Sources whose failures are remembered at a time. Whoever commands more of them is not held back by a limit for each.
-const MOST_RECORDS: usize = 100_000;
+const MOST_FAILING: usize = 100_000;
 
 impl Sources {
     pub(crate) fn new(failed_look_ups: Quota) -> Self {
         Self {
-            records: HashMap::new(),
-            failed_look_ups,
-            sweeping: false,
+            quota: failed_look_ups,
+            rooms: HashMap::new(),
+            failures: HashMap::new(),
         }
     }
 
+    /// Entries kept: a source that has rooms and failures counts twice.
     pub(crate) fn len(&self) -> usize {
-        self.records.len()
+        self.rooms.len() + self.failures.len()
     }
 
     pub(crate) fn may_look_up(&self, source: Source, now: Instant) -> bool {
-        self.records.get(&source).is_none_or(|record| {
-            record.window_ends.is_none_or(|end| end <= now)
-                || record.failed < self.failed_look_ups.count
-        })
+        self.failures
+            .get(&source)
+            .is_none_or(|failures| failures.end <= now || failures.count < self.quota.count)
     }
 
-    /// Counts a failure. True if this is the first one remembered, and [`Sources::sweep`] has to come.
+    /// Counts a failure. True if it is the only one remembered: then [`Sources::sweep`] has to come.
     pub(crate) fn look_up_failed(&mut self, source: Source, now: Instant) -> bool {
-        if self.records.len() >= MOST_RECORDS && !self.records.contains_key(&source) {
+        if self.failures.len() >= MOST_FAILING && !self.failures.contains_key(&source) {
             self.forget_one();
         }
-        let record = self.records.entry(source).or_default();
-        if record.window_ends.is_none_or(|end| end <= now) {
-            record.window_ends = Some(now + self.failed_look_ups.window);
-            record.failed = 0;
+        let first = self.failures.is_empty();
+        let end = now + self.quota.window;
+        let failures = self
+            .failures
+            .entry(source)
+            .or_insert(Failures { count: 0, end });
+        if failures.end <= now {
+            *failures = Failures { count: 0, end };
         }
-        record.failed += 1;
-        !std::mem::replace(&mut self.sweeping, true)
+        failures.count += 1;
+        first
     }
 
     pub(crate) fn rooms(&self, source: Source) -> u32 {
-        self.records.get(&source).map_or(0, |record| record.rooms)
+        self.rooms.get(&source).copied().unwrap_or_default()
     }
 
     pub(crate) fn room_opened(&mut self, source: Source) {
-        self.records.entry(source).or_default().rooms += 1;
+        *self.rooms.entry(source).or_default() += 1;
     }
 
     pub(crate) fn room_closed(&mut self, source: Source) {
-        if let Some(record) = self.records.get_mut(&source) {
-            record.rooms -= 1;
-            if record.rooms == 0 && record.window_ends.is_none() {
-                self.records.remove(&source);
+        if let Some(rooms) = self.rooms.get_mut(&source) {
+            *rooms -= 1;
+            if *rooms == 0 {
+                self.rooms.remove(&source);
             }
         }
     }
 
-    /// Forgets windows that are over. True while there is one left to come back for.
+    /// Forgets failures that no longer count. True while there are some to come back for.
     pub(crate) fn sweep(&mut self, now: Instant) -> bool {
-        let mut left = false;
-        self.records.retain(|_, record| {
-            record.window_ends = record.window_ends.filter(|&end| end > now);
-            left |= record.window_ends.is_some();
-            record.window_ends.is_some() || record.rooms > 0
-        });
-        self.sweeping = left;
-        left
+        self.failures.retain(|_, failures| failures.end > now);
+        !self.failures.is_empty()
     }
 
-    /// The table is full of failures: any that has no rooms goes. Which one, nobody outside can choose.
+    /// Makes way for another. Which one goes, nobody outside can choose.
     fn forget_one(&mut self) {
-        let victim = self
-            .records
-            .iter()
-            .find(|(_, record)| record.rooms == 0)
-            .map(|(source, _)| *source);
-        if let Some(victim) = victim {
-            self.records.remove(&victim);
+        if let Some(&source) = self.failures.keys().next() {
+            self.failures.remove(&source);
         }
     }
 }
@@ -318,11 +309,32 @@ mod tests {
             sources.may_look_up(source, at(60)),
             "the window began with the first"
         );
-        sources.room_opened(source);
-        assert!(!sources.sweep(at(60)));
-        assert_eq!(sources.len(), 1, "it still has a room");
-        sources.room_closed(source);
+        assert!(sources.sweep(at(59)), "they still count");
+        assert!(!sources.look_up_failed(source, at(61)));
+        assert!(sources.may_look_up(source, at(62)), "a new window");
+        assert!(!sources.sweep(at(121)));
         assert_eq!(sources.len(), 0);
+        assert!(
+            sources.look_up_failed(source, at(122)),
+            "a sweep has to come again"
+        );
+    }
+
+    #[test]
+    fn rooms_of_a_source_are_counted_and_forgotten() {
+        let mut sources = Sources::new(Quota {
+            count: 2,
+            window: Duration::from_secs(60),
+        });
+        let [one, two] = [source("192.0.2.1"), source("192.0.2.2")];
+        for maker in [one, one, two] {
+            sources.room_opened(maker);
+        }
+        assert_eq!([sources.rooms(one), sources.rooms(two)], [2, 1]);
+        for maker in [one, two, one] {
+            sources.room_closed(maker);
+        }
+        assert_eq!([sources.rooms(one), sources.len() as u32], [0, 0]);
     }
 
     #[test]
@@ -332,12 +344,9 @@ mod tests {
             window: Duration::from_secs(60),
         });
         let now = Instant::now();
-        let maker = source("2001:db8::1");
-        sources.room_opened(maker);
-        for address in 0..u32::try_from(MOST_RECORDS).unwrap() + 1_000 {
+        for address in 0..u32::try_from(MOST_FAILING).unwrap() + 1_000 {
             sources.look_up_failed(IpAddr::from(Ipv4Addr::from(address)).into(), now);
         }
-        assert_eq!(sources.len(), MOST_RECORDS);
-        assert_eq!(sources.rooms(maker), 1, "who has a room is not forgotten");
+        assert_eq!(sources.len(), MOST_FAILING);
     }
 }

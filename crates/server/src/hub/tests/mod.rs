@@ -171,6 +171,18 @@ fn a_server_that_stops_closes_everything_and_lets_nobody_in() {
 }
 
 #[test]
+fn connections_are_closed_in_an_order_that_can_be_repeated() {
+    let mut scene = Scene::new();
+    let connections = (0..32).map(|_| scene.connect()).collect::<Vec<_>>();
+    scene.hub.handle_input(Instant::now(), Input::Shutdown);
+    let mut closed = Vec::new();
+    while let Output::Close { connection, .. } = scene.hub.poll_output() {
+        closed.push(connection);
+    }
+    assert_eq!(closed, connections);
+}
+
+#[test]
 fn the_seed_decides_what_is_drawn() {
     let names = [[1; 32], [1; 32], [2; 32]].map(|seed| {
         let mut scene = Scene::new();
