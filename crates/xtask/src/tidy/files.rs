@@ -1,4 +1,4 @@
-//! The tracked text files, as the rules see them.
+//! The tracked files, as the rules see them.
 
 use std::cell::OnceCell;
 use std::fs;
@@ -10,10 +10,11 @@ use super::Violation;
 use super::source::{self, Language};
 use crate::workspace;
 
-/// One tracked text file.
+/// One tracked file.
 pub(crate) struct File {
     /// From the root, with `/`.
     pub(crate) path: String,
+    /// Empty when it is not text.
     pub(crate) text: String,
     code: OnceCell<String>,
 }
@@ -87,7 +88,7 @@ impl File {
     }
 }
 
-/// Every text file git tracks or would add.
+/// Every file git tracks or would add.
 pub(crate) fn tracked(root: &Path) -> Result<Vec<File>> {
     let list = workspace::output(
         root,
@@ -96,9 +97,12 @@ pub(crate) fn tracked(root: &Path) -> Result<Vec<File>> {
     )?;
     let mut files = Vec::new();
     for path in list.lines() {
-        // A file removed and not yet committed, or a picture, is no text.
-        if let Ok(text) = fs::read_to_string(root.join(path)) {
-            files.push(File::new(path, text));
+        // A file removed and not yet committed is gone; a picture is there to be linked to, and has no text.
+        if let Ok(bytes) = fs::read(root.join(path)) {
+            files.push(File::new(
+                path,
+                String::from_utf8(bytes).unwrap_or_default(),
+            ));
         }
     }
     Ok(files)
