@@ -3,7 +3,7 @@
  *
  * At most one room is open at a time. Every way out of it (Leave, Back, another link, closing the tab) ends in `close`.
  */
-import { createRoom, joinRoom, parseRoom } from "../client/index.js";
+import { createRoom, joinRoom, parseRoom, prepare } from "../client/index.js";
 import { el, focusOn } from "./dom.js";
 import { chooseSteps, forgetSeat, keepSeat, seatToken, stepsChosen } from "./memory.js";
 import { problemOf } from "./problem.js";
@@ -42,6 +42,7 @@ function showStart({ focus = false, ...options } = {}) {
   const start = startView({
     steps: stepsChosen(),
     onSteps: setSteps,
+    onLikely: () => prepare({ steps: stepsChosen() }),
     onCreate: create,
     onJoin: (target) => join(target, { fromStart: true }),
     ...options,

@@ -13,6 +13,7 @@ import { el, flight } from "./dom.js";
  * @property {(name: string) => Promise<Problem | null>} onCreate
  * @property {(target: string) => Promise<Problem | null>} onJoin
  * @property {(on: boolean) => void} onSteps
+ * @property {() => void} onLikely a click on one of the buttons is likely to follow
  */
 
 /** @param {StartOptions} options */
@@ -32,7 +33,7 @@ export function startView(options) {
 }
 
 /** @param {StartOptions} options */
-function createForm({ onCreate }) {
+function createForm({ onCreate, onLikely }) {
   const input = el("input", {
     id: "start-name", test: "start-name", name: "room-name", maxlength: 200, autocomplete: "off", autocapitalize: "none", spellcheck: "false",
     "aria-describedby": "start-name-hint",
@@ -42,24 +43,24 @@ function createForm({ onCreate }) {
     input,
     label: el("label", { for: "start-name" }, "Name ", el("span", { class: "optional" }, "(optional)")),
     hint: el("p", { class: "hint", id: "start-name-hint" }, "Without one you get a name nobody can guess."),
-    button: el("button", { class: "primary", type: "submit", test: "start-create" }, "Make a room"),
+    button: el("button", { class: "primary", type: "submit", test: "start-create", pointerdown: onLikely }, "Make a room"),
     busy: "Making the room…",
     submit: () => onCreate(input.value.trim()),
   });
 }
 
 /** @param {StartOptions} options */
-function joinForm({ typed = "", onJoin }) {
+function joinForm({ typed = "", onJoin, onLikely }) {
   const input = el("input", {
     id: "join-input", test: "join-input", name: "room-link", value: typed, maxlength: 2000, autocomplete: "off", autocapitalize: "none",
-    spellcheck: "false", inputmode: "url", enterkeyhint: "go", "aria-describedby": "join-hint",
+    spellcheck: "false", inputmode: "url", enterkeyhint: "go", "aria-describedby": "join-hint", input: onLikely,
   });
   return form({
     title: "Join a room",
     input,
     label: el("label", { for: "join-input" }, "Link or name"),
     hint: el("p", { class: "hint", id: "join-hint" }, "Paste the link you were given, or type the name."),
-    button: el("button", { class: "primary", type: "submit", test: "join-button" }, "Join"),
+    button: el("button", { class: "primary", type: "submit", test: "join-button", pointerdown: onLikely }, "Join"),
     busy: "Joining…",
     submit: async () => (input.value.trim() ? onJoin(input.value.trim()) : { code: "empty", text: "Nothing to join yet.", advice: "Paste a link or type a room name." }),
   });
