@@ -15,6 +15,7 @@ const START_LIMIT = 20_000;
 /** Ended with the tests, whatever becomes of them. @type {Set<import("node:child_process").ChildProcess>} */
 const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(1));
 
 export class Server {
   /** Where the page is, as the server printed it. */
