@@ -20,8 +20,8 @@ use super::{Burst, Socket, Sockets};
 
 /// Reads of one client before others get their turn.
 const READS_A_TURN: usize = 4;
-/// Read by one call at most, and so handed on in one burst.
-const READ_BYTES: usize = 64 * 1024;
+/// Read by one call at most, and so handed on in one burst. Ten ordinary messages; what a flood makes others wait for stays small.
+const READ_BYTES: usize = 16 * 1024;
 
 thread_local! {
     /// Bytes on their way through. One buffer a thread, not one a client: nobody keeps it across an await.
