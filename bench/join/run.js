@@ -27,10 +27,11 @@ const CONTENDERS = [
   { name: "crowfly, prepared", page: "crowfly", early: "1" },
   { name: "PeerJS, socket open", page: "peerjs", early: "1", id: "own" },
 ];
+const PAGE = "crowfly's own page: name typed, Join clicked";
 const FLOOR = ["no signaling, two connections in one page", "no signaling, connections made before"];
 
 /** @type {Map<string, number[]>} */
-const times = new Map([...CONTENDERS.map(({ name }) => name), ...FLOOR].map((name) => [name, []]));
+const times = new Map([...CONTENDERS.map(({ name }) => name), PAGE, ...FLOOR].map((name) => [name, []]));
 /** @type {Map<string, { took: number, trace: string }[]>} */
 const traces = new Map();
 
@@ -40,6 +41,7 @@ for (let round = 0; round < rounds; round += 1) {
     times.get(name)?.push(took);
     if (trace) traces.set(name, [...(traces.get(name) ?? []), { took, trace }]);
   }
+  times.get(PAGE)?.push((await stage.joinAtPage({ server: servers.crowfly, name: `bench-${process.pid}-${round}-page` })).took);
   for (const [index, name] of FLOOR.entries()) times.get(name)?.push(await stage.floor(index === 1));
   process.stderr.write(`\r${round + 1} of ${rounds}`);
 }

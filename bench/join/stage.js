@@ -46,12 +46,29 @@ export class Stage {
     await state(waiting, "waiting");
     const joining = await this.#visit(url("join"));
     await state(joining, "ready");
-    await new Promise((resolve) => setTimeout(resolve, REST));
+    await rest();
     await joining.click("#go");
     await Promise.all([state(joining, "open"), state(waiting, "open")]);
     const result = await joining.evaluate(() => ({ took: globalThis.took, trace: globalThis.peer?.trace?.toJSONLines() }));
-    await Promise.all([joining, waiting].map((page) => page.browserContext().close()));
+    await leave(joining, waiting);
     return /** @type {{ took: number, trace?: string }} */ (result);
+  }
+
+  /**
+   * The same with the page that people use: a name is typed on its start page, then Join is clicked.
+   * @param {{ server: string, name: string }} how
+   */
+  async joinAtPage({ server, name }) {
+    const waiting = await this.#visit(`${this.#site}/crowfly.html?${new URLSearchParams({ role: "wait", server, name })}`);
+    await state(waiting, "waiting");
+    const joining = await this.#visit(server, stopwatch);
+    await joining.type('[data-testid="join-input"]', name);
+    await rest();
+    await joining.click('[data-testid="join-button"]');
+    await Promise.all([state(joining, "open"), state(waiting, "open")]);
+    const took = await joining.evaluate(() => globalThis.took);
+    await leave(joining, waiting);
+    return /** @type {{ took: number }} */ ({ took });
   }
 
   /** What WebRTC itself takes: two connections in one page that hand each other everything at once. @param {boolean} early */
@@ -81,17 +98,42 @@ export class Stage {
       await open;
       return performance.now() - begun;
     }, early);
-    await page.browserContext().close();
+    await leave(page);
     return took;
   }
 
-  /** @param {string} url */
-  async #visit(url) {
+  /** @param {string} url @param {() => void} [before] runs before the page's own scripts */
+  async #visit(url, before) {
     const page = await (await this.#browser.createBrowserContext()).newPage({ type: "window" });
     page.on("pageerror", (error) => console.error(`${url}: ${error}`));
+    if (before) await page.evaluateOnNewDocument(before);
     await page.goto(url);
     return page;
   }
+}
+
+/** Runs in a page that knows nothing of being measured: from the last click to the first open channel. */
+function stopwatch() {
+  let clicked = 0;
+  addEventListener("click", ({ timeStamp }) => { clicked = timeStamp; }, { capture: true });
+  const { createDataChannel } = RTCPeerConnection.prototype;
+  RTCPeerConnection.prototype.createDataChannel = function (...args) {
+    const channel = createDataChannel.apply(this, args);
+    channel.addEventListener("open", () => {
+      globalThis.took ??= performance.now() - clicked;
+      document.documentElement.dataset.state = "open";
+    });
+    return channel;
+  };
+}
+
+function rest() {
+  return new Promise((resolve) => setTimeout(resolve, REST));
+}
+
+/** @param {...import("puppeteer-core").Page} pages */
+async function leave(...pages) {
+  await Promise.all(pages.map((page) => page.browserContext().close()));
 }
 
 /** @param {import("puppeteer-core").Page} page @param {string} wanted */
