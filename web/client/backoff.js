@@ -7,17 +7,17 @@
  */
 
 const FIRST = 250;
-const URGENT_CAP = 4_000;
+const BRISK_CAP = 4_000;
 const PATIENT_CAP = 30_000;
-/** Attempts at the urgent pace before a lone client slows down: about half a minute. */
-const BRISK_ATTEMPTS = 16;
+/** How long a lone client tries as often as a pair. */
+const BRISK = 60_000;
 
 /**
  * @param {number} attempt 0 for the first
- * @param {{ urgent: boolean, random?: () => number }} options
+ * @param {{ urgent: boolean, away: number, random?: () => number }} options `away`: ms since the server was lost
  * @returns {number} milliseconds
  */
-export function retryDelay(attempt, { urgent, random = Math.random }) {
-  const cap = urgent || attempt < BRISK_ATTEMPTS ? URGENT_CAP : PATIENT_CAP;
+export function retryDelay(attempt, { urgent, away, random = Math.random }) {
+  const cap = urgent || away < BRISK ? BRISK_CAP : PATIENT_CAP;
   return Math.round(random() * Math.min(cap, FIRST * 2 ** attempt));
 }

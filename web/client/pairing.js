@@ -204,6 +204,7 @@ export class Pairing {
     if (this.#ended !== null) return;
     const read = readPayload(payload);
     const detail = "problem" in read ? { problem: read.problem } : undefined;
+    if (this.#opened && "kind" in read && read.kind === "description") this.trace.conclude();
     this.trace.note(stageOfReceived(this.role, payload), "receive", `signal:${payloadName(payload)}`, detail);
     if ("problem" in read) return this.#signal({ kind: "problem", code: read.problem, about: read.about });
     switch (read.kind) {
@@ -248,6 +249,7 @@ export class Pairing {
   end(reason) {
     if (this.#ended !== null) return;
     this.#ended = reason;
+    this.trace.conclude();
     clearInterval(this.#ticker);
     clearTimeout(this.#patience);
     this.#listeners.abort();
@@ -256,7 +258,7 @@ export class Pairing {
     // At once: the browser tells an open channel of its connection's end only later, and would swallow what is sent meanwhile.
     for (const channel of [...this.#channels]) channel.close();
     this.#negotiation.close();
-    this.#board.update({ signaling: "closed", ice: "closed", connection: "closed" });
+    this.#board.update({ signaling: "closed", ice: "closed", connection: "closed", liveness: "unknown" });
     if (this.#dataChannel) this.#board.update({ channel: "closed" });
     this.#dataChannel = null;
     this.#channels.clear();
@@ -313,6 +315,7 @@ export class Pairing {
   /** @param {Readonly<PeerStates>} states @param {Readonly<PeerStates>} before */
   #statesChanged(states, before) {
     this.#emit("state", { states });
+    if (before.connection === "connected" && states.connection !== "connected") this.trace.conclude();
     if (states.connection !== "failed" || before.connection === "failed" || this.#ended !== null) return;
     if (!this.#opened) this.#fail(new CrowflyError("connection-failed", "no way was found between the two peers"));
     else if (this.#online && this.#presence === "online") this.#negotiation.restart();
@@ -422,9 +425,9 @@ export class Pairing {
 
   #silent() {
     this.#board.update({ liveness: "silent" });
-    if (this.#ended !== null) return; // a listener had enough
+    // Not the moment for another path: if the network is only away for a while, ICE finds back to this one by itself, and what is
+    // gathered without a network leads nowhere. Another is sought when the server is reached again, or ICE has given up.
     if (this.#presence !== "online") this.end("vanished");
-    else this.#negotiation.restart();
   }
 
   // Telling

@@ -65,6 +65,7 @@ export class Renegotiation {
     if (this.#closed || this.#offering || connection.signalingState !== "stable") return;
     this.#offering = true;
     this.#began = true;
+    trace.conclude();
     trace.call(null, "restartIce", undefined, () => connection.restartIce());
     this.#describe("could not offer a new path").finally(() => (this.#offering = false));
   }

@@ -143,8 +143,10 @@ export class Signaling {
 
   /** Tries until it is back, or closed. */
   async #comeBack() {
+    const lost = performance.now();
     for (let attempt = 0; !this.#closed.signal.aborted; attempt++) {
-      await this.#pause(retryDelay(attempt, { urgent: this.#options.urgent() }));
+      const away = performance.now() - lost;
+      await this.#pause(retryDelay(attempt, { urgent: this.#options.urgent(), away }));
       if (this.#closed.signal.aborted) return;
       try {
         await this.#options.onreturn(await this.#open());

@@ -26,6 +26,9 @@ const INITIAL = Object.freeze({
   liveness: "unknown",
 });
 
+/** States that are no part of a handshake, but of what comes after it. */
+const AFTERWARDS = new Set(["disconnected", "failed", "closing", "closed"]);
+
 /** Holds the states; whoever learns of a change tells it here, and here only it is recorded. */
 export class StateBoard {
   /** @type {Readonly<PeerStates>} */ #now = INITIAL;
@@ -77,7 +80,7 @@ export class StateBoard {
  * @returns {Stage | null}
  */
 function stageOf(role, key, now) {
-  if (key === "liveness" || now[key] === "closed" || now[key] === "closing") return null;
+  if (key === "liveness" || AFTERWARDS.has(now[key])) return null;
   const own = role === "PEER1" ? 1 : 3;
   if (key === "gathering" || now[key] === "have-local-offer" || now[key] === "have-remote-offer") return own;
   if (key === "signaling") return role === "PEER1" ? 5 : 3;

@@ -16,6 +16,7 @@ const BATCH = 1_000;
 export class Trace {
   /** @type {TraceRecord[]} */ #records = [];
   #dropped = 0;
+  #concluded = false;
   #origin = performance.now();
   #began = new Date(performance.timeOrigin + this.#origin).toISOString();
   /** @type {(record: TraceRecord) => void} */ #onrecord;
@@ -38,6 +39,11 @@ export class Trace {
 
   get dropped() {
     return this.#dropped;
+  }
+
+  /** The handshake is over: what follows belongs to no stage of it. */
+  conclude() {
+    this.#concluded = true;
   }
 
   /**
@@ -100,7 +106,7 @@ export class Trace {
    */
   #keep(stage, kind, name, detail) {
     /** @type {TraceRecord} */
-    const record = { t: this.#round(performance.now() - this.#origin), peer: this.#role, stage, kind, name };
+    const record = { t: this.#round(performance.now() - this.#origin), peer: this.#role, stage: this.#concluded ? null : stage, kind, name };
     if (detail) record.detail = detail;
     if (this.#records.length >= CAPACITY) {
       this.#records.splice(0, BATCH);

@@ -141,10 +141,11 @@ function forbidden(records) {
   /** @type {string[]} */ const complaints = [];
   const described = records.find(({ kind, name }) => kind === "call" && name === "setRemoteDescription");
   const inPlace = described ? described.t + (described.ms ?? Infinity) : Infinity;
-  const added = records.filter(({ name }) => name === "addIceCandidate");
+  const added = records.filter(({ stage, name }) => stage !== null && name === "addIceCandidate");
   if (added.some(({ t }) => t < inPlace)) complaints.push("a candidate was added before the remote description was in place");
   const names = added.map(({ detail }) => String(detail?.candidate));
   if (new Set(names).size !== names.length) complaints.push("a candidate was added twice");
+  // Later negotiations bring candidates of their own.
   const buffered = records.filter(({ name }) => name === "candidate-buffered").length;
   const flushed = records.filter(({ name }) => name === "candidates-flushed").reduce((sum, { detail }) => sum + Number(detail?.count), 0);
   if (buffered !== flushed) complaints.push(`${buffered} candidates were buffered, ${flushed} flushed`);

@@ -84,12 +84,14 @@ test("the server is killed: both are told, chat goes on; it comes back: both are
 
 test("the first attempt to come back is quick, later ones are spread, and none is later than the cap", () => {
   const random = seeded(7);
-  const delays = Array.from({ length: 40 }, (_, attempt) => Array.from({ length: 50 }, () => retryDelay(attempt, { urgent: true, random })));
+  const delays = Array.from({ length: 40 }, (_, attempt) => Array.from({ length: 50 }, () => retryDelay(attempt, { urgent: true, away: 600_000, random })));
   assert.ok(Math.max(...delays.slice(0, 1).flat()) <= 250);
   assert.ok(Math.max(...delays.flat()) <= 4_000);
   assert.ok(Math.max(...delays.slice(-10).flat()) > 3_000, "spread over the whole interval");
   assert.ok(Math.min(...delays.slice(-10).flat()) < 1_000, "full jitter");
-  assert.ok(Math.max(...Array.from({ length: 100 }, () => retryDelay(40, { urgent: false, random }))) > 10_000, "who waits alone is patient");
+  const alone = (/** @type {number} */ away) => Math.max(...Array.from({ length: 100 }, () => retryDelay(40, { urgent: false, away, random })));
+  assert.ok(alone(59_000) <= 4_000, "who waits alone is as quick for a minute");
+  assert.ok(alone(61_000) > 10_000, "and patient from then on");
 });
 
 test("the network's return is a reason to try at once", async (t) => {

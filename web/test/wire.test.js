@@ -63,7 +63,7 @@ test("what this client sends has the shape of the fixtures", async (t) => {
   assert.deepEqual(sent("create", ({ room }) => room === undefined), shape(fixtures.create));
   assert.deepEqual(sent("create", ({ room }) => room !== undefined), shape(fixtures["create-named"]));
   assert.deepEqual(sent("join"), shape(fixtures.join));
-  assert.deepEqual(sent("resume"), shape(fixtures.resume));
+  assert.deepEqual(sent("resume", ({ session }) => session !== undefined), shape(fixtures.resume));
   assert.deepEqual(sent("reject"), shape(fixtures.reject));
   assert.deepEqual({ ...sent("leave"), id: "number" }, shape(fixtures.leave));
   for (const [name, which] of /** @type {[string, (payload: any) => boolean][]} */ ([
