@@ -54,10 +54,11 @@ fn join_and_offer_may_come_with_the_upgrade_request() {
     waiting.say(r#"{"type":"create","id":1,"room":"Küche 7"}"#);
     assert_eq!(waiting.hear()["room"], "küche-7");
     let join = format!(r#"{{"type":"join","id":1,"room":"küche-7","session":"{SESSION}"}}"#);
-    let mut bytes = b"GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+    let mut bytes =
+        b"GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
           sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
           sec-websocket-protocol: crowfly.1\r\n\r\n"
-        .to_vec();
+            .to_vec();
     for text in [join, signal(r#"{"kind":"offer"}"#)] {
         // Masked with zeros, which leave it as it is.
         bytes.extend([0x81, 0x80 | u8::try_from(text.len()).unwrap(), 0, 0, 0, 0]);
