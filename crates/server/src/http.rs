@@ -39,8 +39,6 @@ pub(crate) struct Site {
 pub(crate) struct Peer {
     /// Whoever is at the other end of the socket, perhaps a proxy.
     pub(crate) address: SocketAddr,
-    /// The socket's end here is a loopback address.
-    pub(crate) on_loopback: bool,
     /// Every request of it is refused.
     pub(crate) refusal: Option<Refusal>,
     /// Counts the connection for as long as anything of it is left.
@@ -119,7 +117,9 @@ impl Site {
                 .origins
                 .iter()
                 .any(|origin| origin.is_same_host(&host));
-        if !peer.on_loopback || configured || host.cannot_be_rebound() {
+        // Whoever talks to a loopback address has one.
+        let on_loopback = peer.address.ip().to_canonical().is_loopback();
+        if !on_loopback || configured || host.cannot_be_rebound() {
             Ok(host)
         } else {
             Err((

@@ -173,7 +173,10 @@ mod tests {
         for text in ["null", "file://", "http://a/b", "ftp://a", "localhost"] {
             assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin), "{text}");
         }
-        assert_eq!("Crowfly.Example".parse::<Host>().unwrap().as_str(), "crowfly.example");
+        assert_eq!(
+            "Crowfly.Example".parse::<Host>().unwrap().as_str(),
+            "crowfly.example"
+        );
         for text in ["crowfly.example:443", "https://crowfly.example", "", "a\"b"] {
             assert_eq!(text.parse::<Host>(), Err(InvalidHost), "{text}");
         }

@@ -87,7 +87,9 @@ impl Server {
     pub async fn bind(config: Config) -> Result<Self, BindError> {
         let listener = listen(config.listen)?;
         let stun = open_stun(&config).await?;
-        let stun_port = stun.as_ref().and_then(|socket| Some(socket.local_addr().ok()?.port()));
+        let stun_port = stun
+            .as_ref()
+            .and_then(|socket| Some(socket.local_addr().ok()?.port()));
         let seed = match config.seed {
             Some(seed) => seed,
             None => random_seed()?,
@@ -97,7 +99,12 @@ impl Server {
         let signaling = Signaling::new(hub, &config, stun_port, Arc::clone(&metrics));
         let handler = Arc::clone(&signaling) as Arc<dyn Handler>;
         let site = site(config, handler, metrics, false);
-        Ok(Self { listener, stun, site, signaling: Some(signaling) })
+        Ok(Self {
+            listener,
+            stun,
+            site,
+            signaling: Some(signaling),
+        })
     }
 
     /// Opens the HTTP socket alone and gives every WebSocket to `handler`: the same connection code without the hub, for testing it
@@ -109,7 +116,12 @@ impl Server {
     pub fn bind_with(config: Config, handler: Arc<dyn Handler>) -> Result<Self, BindError> {
         let listener = listen(config.listen)?;
         let site = site(config, handler, Metrics::new(), true);
-        Ok(Self { listener, stun: None, site, signaling: None })
+        Ok(Self {
+            listener,
+            stun: None,
+            site,
+            signaling: None,
+        })
     }
 
     /// Where HTTP and WebSocket are served, the port being the real one.
@@ -165,10 +177,21 @@ impl Server {
     }
 }
 
-fn site(config: Config, handler: Arc<dyn Handler>, metrics: Arc<Metrics>, any_program: bool) -> Arc<Site> {
+fn site(
+    config: Config,
+    handler: Arc<dyn Handler>,
+    metrics: Arc<Metrics>,
+    any_program: bool,
+) -> Arc<Site> {
     let sockets = Sockets::new(handler, config.sockets.clone(), Arc::clone(&metrics));
     let admission = Admission::new(&config.http);
-    Arc::new(Site { config, admission, metrics, sockets, any_program })
+    Arc::new(Site {
+        config,
+        admission,
+        metrics,
+        sockets,
+        any_program,
+    })
 }
 
 /// Accepts for ever. Running out of descriptors stops nothing: it rests, serves whom it has, and goes on.
@@ -204,12 +227,8 @@ fn admit(site: &Site, stream: &TcpStream, address: SocketAddr) -> Option<Peer> {
     let (permit, refusal) = site.admission.connect(source)?;
     // Messages are small and somebody waits for them: Nagle's algorithm would hold them back.
     let _ = stream.set_nodelay(true);
-    let on_loopback = stream
-        .local_addr()
-        .is_ok_and(|local| local.ip().to_canonical().is_loopback());
     Some(Peer {
         address,
-        on_loopback,
         refusal,
         permit: Arc::new(permit),
     })

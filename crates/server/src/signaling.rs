@@ -39,11 +39,26 @@ struct Rooms {
 }
 
 impl Signaling {
-    pub(crate) fn new(hub: Hub, config: &Config, stun_port: Option<u16>, metrics: Arc<Metrics>) -> Arc<Self> {
-        let rooms = Mutex::new(Rooms { hub, sockets: HashMap::new() });
+    pub(crate) fn new(
+        hub: Hub,
+        config: &Config,
+        stun_port: Option<u16>,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let rooms = Mutex::new(Rooms {
+            hub,
+            sockets: HashMap::new(),
+        });
         let (deadline, _) = watch::channel(None);
         let (ice_servers, public_host) = (config.ice_servers.clone(), config.public_host.clone());
-        Arc::new(Self { rooms, deadline, ice_servers, stun_port, public_host, metrics })
+        Arc::new(Self {
+            rooms,
+            deadline,
+            ice_servers,
+            stun_port,
+            public_host,
+            metrics,
+        })
     }
 
     /// Wakes the hub when it asked for it; runs for ever.

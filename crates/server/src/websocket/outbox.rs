@@ -141,7 +141,10 @@ impl Outbox {
         self.phase = Phase::Done;
         self.frames = VecDeque::new();
         self.queued = 0;
-        self.writer = None;
+        if let Some(writer) = self.writer.take() {
+            // The task ends and closes the socket, which says all that a FIN sent first would.
+            writer.forget();
+        }
         self.wake();
     }
 
