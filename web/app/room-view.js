@@ -5,7 +5,7 @@
  */
 import { Composer } from "./composer.js";
 import { Details } from "./details.js";
-import { el, focusOn } from "./dom.js";
+import { batched, el, focusOn } from "./dom.js";
 import { inviteView } from "./invite.js";
 import { phaseOf } from "./phase.js";
 import { endingOf, partingOf, problemOf } from "./problem.js";
@@ -235,7 +235,8 @@ export class RoomView {
   #received({ data, name }) {
     if (typeof data === "string") this.#transcript.text("peer", data);
     else this.#transcript.file("peer", name ?? "", data instanceof Blob ? data : new Blob([data]));
-    if (document.hidden) this.#unread += 1;
+    if (!document.hidden) return;
+    this.#unread += 1;
     this.#entitle();
   }
 
@@ -246,11 +247,11 @@ export class RoomView {
   }
 
   /** The tab says which room it is, and what came in while nobody looked. */
-  #entitle() {
+  #entitle = batched(() => {
+    if (this.#view.signal.aborted) return;
     if (!document.hidden) this.#unread = 0;
-    const title = `${this.#unread ? `(${this.#unread}) ` : ""}${this.#room.name} · Crowfly`;
-    if (document.title !== title) document.title = title;
-  }
+    document.title = `${this.#unread ? `(${this.#unread}) ` : ""}${this.#room.name} · Crowfly`;
+  });
 
   /**
    * Path and round trip, every two seconds.
