@@ -312,6 +312,11 @@ mod tests {
         assert!(sources.sweep(at(59)), "they still count");
         assert!(!sources.look_up_failed(source, at(61)));
         assert!(sources.may_look_up(source, at(62)), "a new window");
+        sources.look_up_failed(source, at(62));
+        assert!(
+            !sources.may_look_up(source, at(120)),
+            "as long as the first"
+        );
         assert!(!sources.sweep(at(121)));
         assert_eq!(sources.len(), 0);
         assert!(
