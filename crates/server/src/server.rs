@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -28,6 +28,8 @@ use crate::websocket::{Handler, Sockets};
 const BACKLOG: i32 = 4096;
 /// How long accepting rests when descriptors or memory have run out.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+/// Whoever takes every descriptor does not fill the log, too: it is said this often at most.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// A request head, in bytes. Browsers send about one thousand.
 const MAX_HEAD: usize = 16 * 1024;
 
@@ -196,11 +198,10 @@ fn site(
 
 /// Accepts for ever. Running out of descriptors stops nothing: it rests, serves whom it has, and goes on.
 async fn accept(listener: &TcpListener, site: &Arc<Site>, stage: &watch::Sender<Stage>) {
-    let mut resting = false;
+    let mut told: Option<Instant> = None;
     loop {
         match listener.accept().await {
             Ok((stream, address)) => {
-                resting = false;
                 if let Some(peer) = admit(site, &stream, address) {
                     tokio::spawn(serve(Arc::clone(site), stream, peer, stage.subscribe()));
                 }
@@ -208,7 +209,8 @@ async fn accept(listener: &TcpListener, site: &Arc<Site>, stage: &watch::Sender<
             // The client is gone already (accept(2)); the next one may be there.
             Err(error) if is_about_one_connection(&error) => {}
             Err(error) => {
-                if !std::mem::replace(&mut resting, true) {
+                if told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                    told = Some(Instant::now());
                     tracing::warn!(%error, "cannot accept connections for now");
                 }
                 sleep(OUT_OF_DESCRIPTORS).await;

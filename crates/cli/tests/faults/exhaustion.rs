@@ -3,13 +3,12 @@
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use crate::kit::{
-    Approach, Bystanders, Client, Pace, Pair, Server, alone, note, process, room, sized,
-};
+use crate::kit::process::{self, Waited};
+use crate::kit::{Approach, Bystanders, Client, Pace, Pair, Server, alone, note, room, sized};
 
-/// What the server may take of one core while it has no descriptor left and is asked for more all the time. Its honest work for the
-/// bystanders is in it; a spinning server takes all of it.
-const SHARE: f64 = 0.4;
+/// How much of the time a server must rest that has no descriptor left and is asked for more all the time. One that spins never
+/// does; an honest one rests nine tenths, less where it waits for a busy machine to let it run.
+const RESTS: f64 = 0.1;
 
 /// Descriptors for the bystanders, one pair, and the server's own files.
 const SPARE: usize = 64;
@@ -32,28 +31,30 @@ fn out_of_descriptors_it_serves_whom_it_has_and_accepts_again() {
             client
         })
         .collect();
-    let mut share: f64 = 0.0;
+    let waited = Waited::of(server.id());
+    let busy_so_far = || process::processor_time(server.id()) + waited.so_far();
+    let mut rested: f64 = 0.0;
     bystanders.assert_undisturbed(|| {
         let knocking: Vec<_> = (0..2 * SPARE)
             .map(|number| from(sockets + number).knock(server.address))
             .collect();
         server.wait_for_descriptors(|open| open >= limit);
-        let (begun, used) = (Instant::now(), process::processor_time(server.id()));
+        let (begun, busy) = (Instant::now(), busy_so_far());
         let mut pace = Pace::every(Duration::from_millis(50));
         while begun.elapsed() < Duration::from_secs(1) {
             drop(from(sockets).knock(server.address));
             pace.tick();
         }
-        let used = process::processor_time(server.id()) - used;
-        share = used.as_secs_f64() / begun.elapsed().as_secs_f64();
+        let busy = busy_so_far() - busy;
+        rested = rested.max(1.0 - busy.as_secs_f64() / begun.elapsed().as_secs_f64());
         pair.assert_talking();
         drop(knocking);
     });
     note(&format!(
-        "{:.0} % of a core with all {limit} descriptors in use",
-        share * 100.0
+        "with all {limit} descriptors in use it rested {:.0} % of the time",
+        rested * 100.0
     ));
-    assert!(share < SHARE, "{:.0} % of a core", share * 100.0);
+    assert!(rested > RESTS, "rested {:.0} % of the time", rested * 100.0);
     // Those who wait are let in as soon as others go.
     let mut waiting: Vec<Client> = (0..2 * SPARE)
         .map(|number| from(sockets + number).knock(server.address))
@@ -65,7 +66,9 @@ fn out_of_descriptors_it_serves_whom_it_has_and_accepts_again() {
         client.receive_type("welcome");
     }
     pair.assert_talking();
-    assert!(server.log().lines().count() < 100, "{}", server.log());
+    // Said, but not over and over: two lines at the start, and one a minute.
+    let log = server.log();
+    assert!((3..10).contains(&log.lines().count()), "{log}");
 }
 
 /// Sources enough that none reaches its own limit.
