@@ -80,20 +80,16 @@ impl Pairings {
         Ok(())
     }
 
-    /// A description and the candidates, each written by itself, as browsers find them.
+    /// A description, and behind it the candidates in one burst, as a browser finds those of its interfaces.
     fn signal(&self, net: &mut Net, pair: &Pair, side: Side) -> anyhow::Result<()> {
         let (kind, description) = match side {
             Side::Joining => (Kind::Offer, &self.offer),
             Side::Waiting => (Kind::Answer, &self.answer),
         };
         net.send(pair.key(side), &pair.signal(side, kind, description))?;
-        for _ in 0..CANDIDATES {
-            net.send(
-                pair.key(side),
-                &pair.signal(side, Kind::Candidate, &self.candidate),
-            )?;
-        }
-        Ok(())
+        let candidate = pair.signal(side, Kind::Candidate, &self.candidate);
+        (0..CANDIDATES).for_each(|_| net.queue(pair.key(side), &candidate));
+        net.flush(pair.key(side))
     }
 
     fn relayed(
