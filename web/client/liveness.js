@@ -13,6 +13,9 @@ const PING_EVERY = 1_000;
 export const SILENT_AFTER = 3_500;
 /** Nothing heard for this long: gone. */
 export const GONE_AFTER = 15_000;
+/** After so much silence PEER2 says so by way of the server, and again and again: a path may be gone for good. */
+const CRY_AFTER = 7_000;
+const CRY_EVERY = 4_000;
 /** A longer gap between ticks than this was our own sleep. */
 const LONGEST_TICK = 1_500;
 /** Pings remembered for their round trip. */
@@ -23,6 +26,7 @@ export class Liveness {
   #lastTick;
   #lastPing = -Infinity;
   #silence = 0;
+  #cryAt = CRY_AFTER;
   #nextPing = 1;
   /** @type {Map<number, number>} id → when */ #outstanding = new Map();
   /** @type {number | null} */ #roundTrip = null;
@@ -46,6 +50,14 @@ export class Liveness {
   /** Anything at all arrived. */
   heard() {
     this.#silence = 0;
+    this.#cryAt = CRY_AFTER;
+  }
+
+  /** Whether it is time to say that nothing is heard. */
+  cry() {
+    if (this.#silence < this.#cryAt) return false;
+    this.#cryAt += CRY_EVERY;
+    return true;
   }
 
   /**

@@ -127,7 +127,9 @@ export class Negotiation {
 
   /** Finds a new path (ICE restart); the other side hears of it through the server. */
   restart() {
-    if (this.#online) this.#later?.restart();
+    if (!this.#online || !this.#later) return;
+    if (this.#later.awaiting) this.resend();
+    else this.#later.restart();
   }
 
   /** Sends again what the other side may have missed; it refuses what it has, which does no harm. */

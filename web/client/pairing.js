@@ -212,6 +212,9 @@ export class Pairing {
         return this.end("goodbye");
       case "steps":
         return clearTimeout(this.#patience); // a person presses the buttons over there
+      case "silent":
+        if (this.#board.now.liveness === "silent") this.#negotiation.restart();
+        return;
       case "problem":
         return this.trace.note(null, "note", "refused-there", { code: read.code, about: read.about });
       case "description":
@@ -289,6 +292,7 @@ export class Pairing {
   /** @param {Record<string, unknown>} payload */
   #signal(payload) {
     if (payload.kind === "problem") this.trace.note(null, "send", "signal:problem", { code: payload.code, about: payload.about });
+    if (payload.kind === "silent" || payload.kind === "steps") this.trace.note(null, "send", `signal:${payload.kind}`);
     this.#options.signal(payload);
   }
 
@@ -421,12 +425,14 @@ export class Pairing {
     if (ping !== null) this.#main?.ping(ping);
     if (liveness.verdict === "gone") this.end("vanished");
     else if (liveness.verdict === "silent" && this.#board.now.liveness !== "silent") this.#silent();
+    else if (this.role === "PEER2" && liveness.cry()) this.#signal({ kind: "silent" });
   }
 
   #silent() {
     this.#board.update({ liveness: "silent" });
     // Not the moment for another path: if the network is only away for a while, ICE finds back to this one by itself, and what is
-    // gathered without a network leads nowhere. Another is sought when the server is reached again, or ICE has given up.
+    // gathered without a network leads nowhere. Another is sought when the server is reached again, when the other side says by way
+    // of the server that it hears nothing either, or when ICE has given up.
     if (this.#presence !== "online") this.end("vanished");
   }
 

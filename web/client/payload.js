@@ -17,6 +17,7 @@ const MAX_BATCH = 128;
  *   | { kind: "candidates", candidates: RTCIceCandidateInit[], complete: boolean }
  *   | { kind: "goodbye" }
  *   | { kind: "steps" }
+ *   | { kind: "silent" }
  *   | { kind: "problem", code: string, about: string }} Payload
  * One candidate, a batch and the end of candidates are one kind here: a list that may be complete.
  *
@@ -59,6 +60,7 @@ function read(kind, payload) {
       return { kind: "candidates", candidates: [], complete: true };
     case "goodbye":
     case "steps":
+    case "silent":
       return { kind };
     case "problem":
       return { kind: "problem", code: String(payload.code).slice(0, 64), about: String(payload.about ?? "").slice(0, 64) };

@@ -50,6 +50,11 @@ export class Renegotiation {
     return this.#applying > 0 || this.#options.connection.signalingState !== "stable";
   }
 
+  /** Whether an offer of ours is out and unanswered. */
+  get awaiting() {
+    return !this.#offering && this.#options.connection.signalingState === "have-local-offer";
+  }
+
   /** Whether candidates found now belong to a description the other side does not have yet. */
   get describing() {
     return this.#describing;

@@ -399,6 +399,50 @@ test("both seek a new path at once: PEER2 gives way, one offer stands, they are 
   assert.deepEqual([one.states.channel, two.states.channel], ["open", "open"]);
 });
 
+test("the path is gone while the server is there: PEER2 says that it hears nothing, PEER1 seeks another path, again if need be", async (t) => {
+  const world = createWorld(t);
+  const { one, two } = await pair(world);
+  const offers = () => world.server.relayed.filter((kind) => kind === "offer").length;
+  world.webrtc.passes = false;
+  await world.pass(6_900);
+  assert.equal(offers(), 1, "ICE may find back by itself");
+  await world.pass(1_000);
+  assert.deepEqual([offers(), world.server.relayed.filter((kind) => kind === "silent").length], [2, 1]);
+  assert.equal(world.webrtc.connections.filter(({ signalingState }) => signalingState === "stable").length, 2);
+  world.webrtc.passes = true;
+  await world.pass(4_500);
+  assert.deepEqual([one.states.liveness, two.states.liveness], ["alive", "alive"]);
+  assert.equal(offers(), 2);
+});
+
+test("a word of silence is no reason for anything when something is heard", async (t) => {
+  const world = createWorld(t);
+  const { joined, one } = await pair(world);
+  const socket = [...world.server.sockets].find(({ peer }) => peer === joined.id);
+  socket?.say({ type: "signal", from: "x", session: one.session, payload: { kind: "silent" } });
+  await world.settle();
+  assert.equal(world.server.relayed.filter((kind) => kind === "offer").length, 1);
+});
+
+test("an offer of a new path that was lost with the server is made again, not another", async (t) => {
+  const world = createWorld(t);
+  const { joined, one, two } = await pair(world);
+  const signal = world.server.handlers.signal;
+  world.server.handlers.signal = () => undefined; // swallowed
+  world.webrtc.passes = false;
+  await world.pass(4_000);
+  const socket = [...world.server.sockets].find(({ peer }) => peer === joined.id);
+  socket?.say({ type: "signal", from: "x", session: one.session, payload: { kind: "silent" } });
+  await world.settle();
+  assert.equal(world.webrtc.connections.filter(({ signalingState }) => signalingState === "have-local-offer").length, 1);
+  world.server.handlers.signal = signal;
+  await world.pass(4_000); // until PEER2 says it
+  world.webrtc.passes = true;
+  await world.pass(2_000);
+  assert.deepEqual([one.states.liveness, two.states.liveness], ["alive", "alive"]);
+  assert.deepEqual(world.webrtc.connections.map(({ signalingState }) => signalingState), ["stable", "stable"]);
+});
+
 test("never connected: the joiner is told and is out, who waited waits for the next", async (t) => {
   const world = createWorld(t);
   const { waiting, joined, one } = await unfinished(world);

@@ -34,6 +34,7 @@ test("every payload fixture is read as what it is", () => {
     "payload-candidates": { kind: "candidates", candidates: [candidate], complete: true },
     "payload-end-of-candidates": { kind: "candidates", candidates: [], complete: true },
     "payload-goodbye": { kind: "goodbye" },
+    "payload-silent": { kind: "silent" },
     "payload-steps": { kind: "steps" },
     "payload-problem": { kind: "problem", code: "unknown-kind", about: "weather" },
   };
