@@ -13,7 +13,7 @@ import { el, flight } from "./dom.js";
  * @property {(name: string) => Promise<Problem | null>} onCreate
  * @property {(target: string) => Promise<Problem | null>} onJoin
  * @property {(on: boolean) => void} onSteps
- * @property {() => void} onLikely a click on one of the buttons is likely to follow
+ * @property {() => void} onLikely joining is likely to follow
  */
 
 /** @param {StartOptions} options */
@@ -33,7 +33,7 @@ export function startView(options) {
 }
 
 /** @param {StartOptions} options */
-function createForm({ onCreate, onLikely }) {
+function createForm({ onCreate }) {
   const input = el("input", {
     id: "start-name", test: "start-name", name: "room-name", maxlength: 200, autocomplete: "off", autocapitalize: "none", spellcheck: "false",
     "aria-describedby": "start-name-hint",
@@ -43,7 +43,7 @@ function createForm({ onCreate, onLikely }) {
     input,
     label: el("label", { for: "start-name" }, "Name ", el("span", { class: "optional" }, "(optional)")),
     hint: el("p", { class: "hint", id: "start-name-hint" }, "Without one you get a name nobody can guess."),
-    button: el("button", { class: "primary", type: "submit", test: "start-create", pointerdown: onLikely }, "Make a room"),
+    button: el("button", { class: "primary", type: "submit", test: "start-create" }, "Make a room"),
     busy: "Making the room…",
     submit: () => onCreate(input.value.trim()),
   });
