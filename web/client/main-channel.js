@@ -15,9 +15,9 @@ import { Outbox } from "./outbox.js";
 export const PROTOCOL = "crowfly.1";
 /** Bytes of a frame; less when the other side takes less. */
 const FRAME = 64 * 1024;
-/** Bytes left with the browser at most, and when to give it more. */
-const HIGH_WATER = 1024 * 1024;
-const LOW_WATER = 256 * 1024;
+/** Bytes left with the browser at most, and when to give it more: enough to keep it busy, little enough that a line of chat is not late. */
+const HIGH_WATER = 512 * 1024;
+const LOW_WATER = 128 * 1024;
 /** Violations after which the other side is not worth listening to. */
 const MAX_VIOLATIONS = 100;
 

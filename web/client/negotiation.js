@@ -57,6 +57,7 @@ export class Negotiation {
   #sent = { candidates: 0, end: false };
   #gathered = false;
   /** @type {Renegotiation | null} once the first negotiation is over */ #later = null;
+  #restartWanted = false;
 
   /** @param {NegotiationOptions} options */
   constructor(options) {
@@ -127,6 +128,7 @@ export class Negotiation {
 
   /** Finds a new path (ICE restart); the other side hears of it through the server. */
   restart() {
+    if (!this.#later) this.#restartWanted = true;
     if (!this.#online || !this.#later) return;
     if (this.#later.awaiting) this.resend();
     else this.#later.restart();
@@ -371,6 +373,7 @@ export class Negotiation {
       onready: () => this.#advance(),
       onfailure: this.#options.onfailure,
     });
+    if (this.#restartWanted) this.restart();
   }
 
   /** @param {Stage | null} stage @param {Description | null} description */

@@ -58,6 +58,7 @@ export class Pairing {
   /** @type {string | null} */ #ended = null;
   /** @type {CrowflyError | null} what ended it, if it was an error */ #failure = null;
   #met = false;
+  /** Whether a person presses the buttons, here or there. */ #patient = false;
   #opened = false;
   /** Whether the server still has the other side: its connection, its seat. @type {"online" | "offline" | "lost"} */ #presence = "online";
   #online = false;
@@ -68,6 +69,7 @@ export class Pairing {
   constructor(options) {
     const { role, session, options: wanted } = options;
     this.#options = options;
+    this.#patient = wanted.steps === true;
     this.peerId = options.peerId;
     this.trace = new Trace({ session, role, onrecord: (record) => this.#emit("trace", { record }) });
     this.#board = new StateBoard(role, this.trace, (states, before) => this.#statesChanged(states, before));
@@ -211,9 +213,10 @@ export class Pairing {
       case "goodbye":
         return this.end("goodbye");
       case "steps":
-        return clearTimeout(this.#patience); // a person presses the buttons over there
+        this.#patient = true;
+        return clearTimeout(this.#patience);
       case "silent":
-        if (this.#board.now.liveness === "silent") this.#negotiation.restart();
+        if (!this.#opened || this.#board.now.liveness === "silent") this.#negotiation.restart();
         return;
       case "problem":
         return this.trace.note(null, "note", "refused-there", { code: read.code, about: read.about });
@@ -321,9 +324,20 @@ export class Pairing {
     this.#emit("state", { states });
     if (before.connection === "connected" && states.connection !== "connected") this.trace.conclude();
     if (states.connection !== "failed" || before.connection === "failed" || this.#ended !== null) return;
-    if (!this.#opened) this.#fail(new CrowflyError("connection-failed", "no way was found between the two peers"));
+    if (!this.#opened) this.#unconnected();
     else if (this.#online && this.#presence === "online") this.#negotiation.restart();
     else this.end("vanished");
+  }
+
+  /** ICE gave up before it found a way. */
+  #unconnected() {
+    // Firefox gives up five seconds after both descriptions are set. Where a person presses the buttons that means nothing yet: when
+    // PEER1 has set the answer, it makes another offer.
+    if (this.#patient && this.role === "PEER2") {
+      this.trace.conclude();
+      return this.#signal({ kind: "silent" });
+    }
+    this.#fail(new CrowflyError("connection-failed", "no way was found between the two peers"));
   }
 
   // Channels

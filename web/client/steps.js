@@ -32,16 +32,20 @@ const WAITS_FOR = Object.freeze({
   signaling: "the signaling server",
 });
 
-/** PEER1, who joined last, offers. @type {readonly StepPlan[]} */
+/**
+ * PEER1, who joined last, offers. The answer is the last to be set: with candidates of both sides in place by then, there is nothing
+ * to wait for, and Firefox gives up after five seconds of waiting.
+ * @type {readonly StepPlan[]}
+ */
 const OFFERER = [
   { id: "p1-create-connection", stage: 1, call: "new RTCPeerConnection(configuration)", after: null, needs: null },
   { id: "p1-create-channel", stage: 1, call: "pc.createDataChannel(label)", after: "p1-create-connection", needs: null },
   { id: "p1-create-offer", stage: 1, call: "pc.createOffer()", after: "p1-create-channel", needs: null },
   { id: "p1-set-local-offer", stage: 1, call: "pc.setLocalDescription(offer)", after: "p1-create-offer", needs: "servers" },
   { id: "p1-send-offer", stage: 1, call: "signaling.send(offer)", after: "p1-set-local-offer", needs: "signaling", overlaps: true },
-  { id: "p1-set-remote-answer", stage: 5, call: "pc.setRemoteDescription(answer)", after: "p1-send-offer", needs: "answer" },
   { id: "p1-send-candidates", stage: 5, call: "signaling.send(candidates)", after: "p1-send-offer", needs: "local-candidates", repeats: true },
   { id: "p1-add-candidates", stage: 5, call: "pc.addIceCandidate(candidate)", after: "p1-send-offer", needs: "remote-candidates", repeats: true },
+  { id: "p1-set-remote-answer", stage: 5, call: "pc.setRemoteDescription(answer)", after: "p1-send-offer", needs: "answer" },
 ];
 
 /** PEER2, who waited, answers. @type {readonly StepPlan[]} */

@@ -187,9 +187,9 @@ export type StepId =
   | "p1-create-offer"           // stage 1: createOffer
   | "p1-set-local-offer"        // stage 1: setLocalDescription(offer), gathering starts
   | "p1-send-offer"             // stage 1: the signal leaves; stage 2 is the server's
-  | "p1-set-remote-answer"      // stage 5: setRemoteDescription(answer); ready once the answer is here; flushes the buffer
   | "p1-send-candidates"        // stage 5: one batch, ready when gathering is complete
   | "p1-add-candidates"         // stage 5: processes received candidates: adds or buffers; ready once some are here
+  | "p1-set-remote-answer"      // stage 5: setRemoteDescription(answer); ready once the answer is here; flushes the buffer
   // PEER2, who waited
   | "p2-create-connection"      // stage 3: new RTCPeerConnection, listeners, ondatachannel
   | "p2-set-remote-offer"       // stage 3: setRemoteDescription(offer)

@@ -33,8 +33,8 @@ test("nothing happens by itself; the joiner sees its steps, who waits none until
   await world.settle();
   assert.deepEqual(two.steps.map(({ state }) => state), ["ready", ...Array(6).fill("locked")]);
   assert.deepEqual(one.steps.filter(({ state }) => state === "waiting").map(({ id, waitsFor }) => [id, waitsFor]), [
-    ["p1-set-remote-answer", "the other side's answer"],
     ["p1-add-candidates", "the other side's candidates"],
+    ["p1-set-remote-answer", "the other side's answer"],
   ]);
 });
 
@@ -134,6 +134,30 @@ test("the mode of one side is its own: a person on one side, automatic on the ot
     assert.deepEqual([one.states.channel, two.states.channel], ["open", "open"]);
     await assert.rejects(other.press(/** @type {StepId} */ (steps ? "p1-create-offer" : "p2-create-answer")), { code: "wrong-step" });
     await Promise.all([waiting.leave(), joined.leave()]);
+    await world.settle();
+  }
+});
+
+test("a browser that gives up while a person is still pressing is helped by another offer, once the answer is set", async (t) => {
+  const world = createWorld(t);
+  for (const joinSteps of [true, false]) {
+    const relayed = world.server.relayed.length;
+    const { joined, waiting, one, two } = await pair(world, { steps: true }, { steps: joinSteps });
+    const errors = [collect(one, "error"), collect(two, "error")];
+    if (joinSteps) await offer(one);
+    await world.settle();
+    for (const id of /** @type {StepId[]} */ (["p2-create-connection", "p2-set-remote-offer", "p2-create-answer", "p2-set-local-answer"])) await two.press(id);
+    const connection = world.webrtc.connections.findLast(({ remoteDescription }) => remoteDescription?.type === "offer");
+    connection?.become("failed");
+    await world.settle();
+    assert.deepEqual(world.server.relayed.slice(relayed).filter((kind) => kind === "silent" || kind === "answer"), ["silent"]);
+    await two.press("p2-send-answer");
+    await world.settle();
+    if (joinSteps) await one.press("p1-set-remote-answer");
+    await world.settle();
+    assert.deepEqual([one.states.channel, two.states.channel], ["open", "open"]);
+    assert.deepEqual(errors.flat(), []);
+    await Promise.all([joined.leave(), waiting.leave()]);
     await world.settle();
   }
 });
