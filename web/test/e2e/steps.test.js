@@ -11,7 +11,7 @@ import { sightings, spy } from "./spy.js";
 
 const OFFERER = [
   "p1-create-connection", "p1-create-channel", "p1-create-offer", "p1-set-local-offer", "p1-send-offer",
-  "p1-set-remote-answer", "p1-send-candidates", "p1-add-candidates",
+  "p1-send-candidates", "p1-add-candidates", "p1-set-remote-answer",
 ];
 const ANSWERER = [
   "p2-create-connection", "p2-set-remote-offer", "p2-create-answer", "p2-set-local-answer", "p2-send-answer",
@@ -118,6 +118,12 @@ for (const [first, second] of PAIRS) {
     const gathered = await candidates(ann, "p2-set-local-answer");
     assert.ok(gathered.complete && gathered.types.length > 0, "at least one candidate, and the end of them");
 
+    await press(ben, "p1-send-candidates");
+    const own = await candidates(ben, "p1-set-local-offer");
+    const [batch] = (await signals(ben)).filter(({ kind }) => kind === "candidates");
+    assert.equal(batch.candidates.length, own.types.length, "sent is what was gathered");
+    assert.equal(batch.complete, true);
+
     // Stage 5: candidates before the answer is set are buffered, then flushed in order.
     await press(ben, "p1-add-candidates");
     const held = await candidates(ben, "p1-add-candidates");
@@ -128,12 +134,6 @@ for (const [first, second] of PAIRS) {
     await ben.visitor.until(() => document.querySelector('[data-testid="buffered"]') === null);
     // The end of candidates is told to the browser, too.
     await ben.visitor.until((/** @type {number} */ count) => /** @type {any} */ (globalThis).seen.added === count, gathered.types.length + 1);
-
-    await press(ben, "p1-send-candidates");
-    const own = await candidates(ben, "p1-set-local-offer");
-    const [batch] = (await signals(ben)).filter(({ kind }) => kind === "candidates");
-    assert.equal(batch.candidates.length, own.types.length, "sent is what was gathered");
-    assert.equal(batch.complete, true);
     await press(ann, "p2-add-candidates");
     await Promise.all([ann.sees("milestone"), ben.sees("milestone"), ann.connected(), ben.connected()]);
 
