@@ -1,0 +1,1 @@
+//! Data channels: DCEP (RFC 8832), stream ids by DTLS role, options, buffered amount.

@@ -1,0 +1,1 @@
+//! Congestion control: one trait, two users; delivery rate, pacing.

@@ -1,0 +1,1 @@
+//! The wire: packets, chunks, parameters and error causes, parsed and written (RFC 9260 §3).

@@ -1,0 +1,1 @@
+//! Path MTU discovery with probes (RFC 8899).

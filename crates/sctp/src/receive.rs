@@ -1,0 +1,1 @@
+//! The receiving half: which TSNs arrived, what to acknowledge, messages put together.

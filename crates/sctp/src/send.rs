@@ -1,0 +1,1 @@
+//! The sending half: stream queues, fragmentation, what is in flight, loss detection.

@@ -1,0 +1,1 @@
+//! Tests only: a virtual clock, and links between machines that know no socket.
