@@ -22,3 +22,6 @@ mod reset;
 mod send;
 mod transport;
 mod tsn;
+
+pub use association::{Association, CloseReason, Config, CongestionControl, Event, Input, Output, Role, Stats};
+pub use channel::{ChannelId, ChannelOptions, ChannelState, Message, OpenError, Reliability, SendError};
