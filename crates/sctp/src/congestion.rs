@@ -6,13 +6,17 @@
 //!
 //! Sizes are bytes of DATA chunks, headers included; rates are bytes a second.
 
+mod bbr;
 mod cubic;
+#[cfg(test)]
+mod harness;
 mod pacer;
 mod rate;
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
 
+use bbr::Bbr;
 use cubic::Cubic;
 use pacer::Pacer;
 pub(crate) use rate::Snapshot;
@@ -70,6 +74,8 @@ struct Lost {
     in_flight_when_sent: usize,
     /// Lost since it left, itself included.
     lost_since_sent: u64,
+    /// It left while the application did not keep the path busy.
+    app_limited: bool,
 }
 
 /// What a controller hears of a SACK.
@@ -139,7 +145,8 @@ impl Congestion {
     /// A fresh path; `packet_size` is that of a full packet.
     pub(crate) fn new(now: Instant, kind: CongestionControl, packet_size: usize) -> Self {
         let controller: Box<dyn Controller> = match kind {
-            CongestionControl::Bbr | CongestionControl::Cubic => Box::new(Cubic::new(packet_size)),
+            CongestionControl::Bbr => Box::new(Bbr::new(now, packet_size)),
+            CongestionControl::Cubic => Box::new(Cubic::new(packet_size)),
         };
         Self {
             controller,
@@ -232,6 +239,7 @@ impl Congestion {
 
     /// So many bytes taken for lost had arrived after all: reordering, or a duplicate TSN reported by the peer.
     pub(crate) fn spurious_loss(&mut self, bytes: usize) {
+        self.sampler.spurious_loss(bytes);
         self.controller.on_spurious_loss(bytes);
     }
 

@@ -130,7 +130,8 @@ impl Sampler {
             sent_at: self.began + Duration::from_nanos(snapshot.sent_at),
             bytes,
             in_flight_when_sent: snapshot.in_flight as usize,
-            lost_since_sent: self.lost - snapshot.lost,
+            lost_since_sent: self.lost.saturating_sub(snapshot.lost),
+            app_limited: snapshot.app_limited,
         }
     }
 
@@ -149,9 +150,14 @@ impl Sampler {
             interval: Duration::from_nanos(sending.max(acknowledging)),
             prior_delivered: newest.delivered,
             in_flight_when_sent: newest.in_flight as usize,
-            lost: self.lost - newest.lost,
+            lost: self.lost.saturating_sub(newest.lost),
             app_limited: newest.app_limited,
         })
+    }
+
+    /// What was counted as lost arrived after all.
+    pub(super) fn spurious_loss(&mut self, bytes: usize) {
+        self.lost = self.lost.saturating_sub(bytes as u64);
     }
 
     pub(super) fn app_limited(&mut self, in_flight: usize) {
