@@ -48,7 +48,8 @@ pub struct Config {
     pub interleaving: bool,
     /// How long a path is idle before a heartbeat (RFC 9260 §8.3). 30 s; zero turns them off.
     pub heartbeat_interval: Duration,
-    /// How often in a row a packet may go unanswered before the peer counts as lost (RFC 9260 §8.1). 10.
+    /// How often in a row the retransmission timer may expire before the peer counts as lost (RFC 9260 §8.1). 20, which outlasts an
+    /// outage of half a minute.
     pub max_retransmissions: u32,
     /// The same for the packets of the handshake (RFC 9260 §16, Max.Init.Retransmits). 8.
     pub max_init_retransmissions: u32,
@@ -72,7 +73,7 @@ impl Default for Config {
             zero_checksum: true,
             interleaving: true,
             heartbeat_interval: Duration::from_secs(30),
-            max_retransmissions: 10,
+            max_retransmissions: 20,
             max_init_retransmissions: 8,
         }
     }

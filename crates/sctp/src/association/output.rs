@@ -77,7 +77,7 @@ pub enum CloseReason {
     /// The peer broke the protocol and was aborted.
     ProtocolViolation {
         /// Which rule.
-        what: &'static str,
+        what: String,
     },
     /// The handshake had no answer.
     ConnectTimeout,

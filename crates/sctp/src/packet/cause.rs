@@ -62,6 +62,26 @@ impl<'a> Iterator for Causes<'a> {
 }
 
 impl<'a> Cause<'a> {
+    /// Its number.
+    pub(crate) const fn code(&self) -> u16 {
+        match self {
+            Self::InvalidStream(_) => kind::INVALID_STREAM,
+            Self::MissingParameters(_) => kind::MISSING_PARAMETER,
+            Self::StaleCookie(_) => kind::STALE_COOKIE,
+            Self::OutOfResource => kind::OUT_OF_RESOURCE,
+            Self::UnresolvableAddress(_) => kind::UNRESOLVABLE_ADDRESS,
+            Self::UnrecognizedChunk(_) => kind::UNRECOGNIZED_CHUNK,
+            Self::InvalidParameter => kind::INVALID_PARAMETER,
+            Self::UnrecognizedParameters(_) => kind::UNRECOGNIZED_PARAMETERS,
+            Self::NoUserData(_) => kind::NO_USER_DATA,
+            Self::CookieWhileShuttingDown => kind::COOKIE_WHILE_SHUTTING_DOWN,
+            Self::RestartWithNewAddresses(_) => kind::RESTART_WITH_NEW_ADDRESSES,
+            Self::UserAbort(_) => kind::USER_ABORT,
+            Self::ProtocolViolation(_) => kind::PROTOCOL_VIOLATION,
+            Self::Unknown(tlv) => tlv.kind,
+        }
+    }
+
     fn read(tlv: Tlv<'a>) -> Option<Self> {
         let value = tlv.value;
         Some(match tlv.kind {

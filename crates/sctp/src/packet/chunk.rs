@@ -123,6 +123,16 @@ pub(crate) struct Sack<'a> {
 }
 
 impl<'a> Sack<'a> {
+    /// What SHUTDOWN says of the peer: everything up to here, and of what lies beyond nothing (RFC 9260 §9.2).
+    pub(crate) const fn without_gaps(cumulative: Tsn, window: u32) -> Self {
+        Self {
+            cumulative,
+            window,
+            gaps: &[],
+            duplicates: &[],
+        }
+    }
+
     /// Runs of TSNs that arrived, first and last, as offsets from the cumulative TSN.
     pub(crate) fn gaps(&self) -> impl ExactSizeIterator<Item = (u16, u16)> + use<'a> {
         self.gaps

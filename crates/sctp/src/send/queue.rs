@@ -1,0 +1,288 @@
+//! Messages waiting to be sent: one queue a stream, a scheduler over the streams, fragments cut as room comes.
+//!
+//! Streams share by weighted fair queueing (RFC 8260 §3.6): each has a virtual time that grows with what it sent divided by its
+//! priority, and the lowest goes next. With I-DATA the choice falls anew for every fragment; without it a message, once begun, is
+//! finished first, because fragments of DATA need consecutive TSNs (RFC 9260 §6.9).
+
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    time::Instant,
+};
+
+use bytes::Bytes;
+
+use super::{Limit, SendOptions};
+use crate::packet::Order;
+
+/// The least that is cut off a message to fill a packet that has room left.
+const SMALLEST_FRAGMENT: usize = 64;
+
+/// Names a message for as long as parts of it are in the queue or in flight.
+pub(super) type MessageId = u64;
+
+/// A part of a message, ready to be given a TSN.
+#[derive(Debug)]
+pub(super) struct Fragment {
+    pub(super) message: MessageId,
+    pub(super) limit: Limit,
+    pub(super) stream: u16,
+    pub(super) ppid: u32,
+    pub(super) unordered: bool,
+    pub(super) beginning: bool,
+    pub(super) ending: bool,
+    pub(super) order: Order,
+    pub(super) payload: Bytes,
+}
+
+/// All that waits.
+#[derive(Debug)]
+pub(super) struct Queue {
+    interleaving: bool,
+    streams: HashMap<u16, Stream>,
+    /// Streams with something to send, by virtual time.
+    active: BTreeSet<(u64, u16)>,
+    virtual_time: u64,
+    /// The stream whose message must be finished first (without interleaving).
+    begun: Option<u16>,
+    next_message: MessageId,
+    buffered: usize,
+    /// Streams whose buffered amount fell since last asked.
+    fell: Vec<u16>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    messages: VecDeque<Message>,
+    buffered: usize,
+    virtual_time: u64,
+    next_ssn: u16,
+    next_mid: u32,
+    next_unordered_mid: u32,
+    fell: bool,
+}
+
+#[derive(Debug)]
+struct Message {
+    id: MessageId,
+    rest: Bytes,
+    ppid: u32,
+    unordered: bool,
+    limit: Limit,
+    priority: u16,
+    /// Set with the first fragment.
+    sequence: Option<Sequence>,
+    next_fsn: u32,
+}
+
+/// A stream sequence number, or a message id of I-DATA.
+#[derive(Debug, Clone, Copy)]
+struct Sequence(u32);
+
+impl Queue {
+    pub(super) fn new(interleaving: bool) -> Self {
+        Self {
+            interleaving,
+            streams: HashMap::new(),
+            active: BTreeSet::new(),
+            virtual_time: 0,
+            begun: None,
+            next_message: 0,
+            buffered: 0,
+            fell: Vec::new(),
+        }
+    }
+
+    /// Whether fragments of several messages may mix: known once the handshake is done, before anything was sent.
+    pub(super) fn set_interleaving(&mut self, interleaving: bool) {
+        self.interleaving = interleaving;
+    }
+
+    pub(super) fn push(
+        &mut self,
+        now: Instant,
+        stream: u16,
+        ppid: u32,
+        payload: Bytes,
+        options: &SendOptions,
+    ) {
+        let id = self.next_message;
+        self.next_message += 1;
+        self.buffered += payload.len();
+        let state = self.streams.entry(stream).or_default();
+        state.buffered += payload.len();
+        if state.messages.is_empty() {
+            state.virtual_time = state.virtual_time.max(self.virtual_time);
+            self.active.insert((state.virtual_time, stream));
+        }
+        state.messages.push_back(Message {
+            id,
+            rest: payload,
+            ppid,
+            unordered: options.unordered,
+            limit: Limit::new(now, options.reliability),
+            priority: options.priority.max(1),
+            sequence: None,
+            next_fsn: 0,
+        });
+    }
+
+    /// Bytes of a stream's messages that are in no packet yet.
+    pub(super) fn buffered(&self, stream: u16) -> usize {
+        self.streams.get(&stream).map_or(0, |state| state.buffered)
+    }
+
+    pub(super) const fn total_buffered(&self) -> usize {
+        self.buffered
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    /// A stream whose buffered amount fell since this was last asked.
+    pub(super) fn poll_fell(&mut self) -> Option<u16> {
+        let stream = self.fell.pop()?;
+        if let Some(state) = self.streams.get_mut(&stream) {
+            state.fell = false;
+        }
+        Some(stream)
+    }
+
+    /// The next fragment that fits into `room` bytes of payload, in a packet that could hold `whole`.
+    pub(super) fn next(&mut self, now: Instant, room: usize, whole: usize) -> Option<Fragment> {
+        loop {
+            let stream = match self.begun {
+                Some(stream) => stream,
+                None => self.active.first()?.1,
+            };
+            let state = self.streams.get_mut(&stream).expect("active streams exist");
+            let message = state
+                .messages
+                .front_mut()
+                .expect("active streams have messages");
+            if message.limit.is_over(now, 0) && message.sequence.is_none() {
+                self.drop_front(stream);
+                continue;
+            }
+            let length = cut(message.rest.len(), room, whole)?;
+            return Some(self.take(stream, length));
+        }
+    }
+
+    /// Drops what is left of an abandoned message.
+    pub(super) fn abandon(&mut self, stream: u16, message: MessageId) {
+        let front = self
+            .streams
+            .get(&stream)
+            .and_then(|state| state.messages.front());
+        if front.is_some_and(|front| front.id == message) {
+            self.drop_front(stream);
+        }
+    }
+
+    /// The stream begins anew: its sequence numbers start at zero. Nothing may wait on it.
+    pub(super) fn restart(&mut self, stream: u16) {
+        debug_assert_eq!(
+            self.buffered(stream),
+            0,
+            "a stream is reset after its messages went out"
+        );
+        self.streams.remove(&stream);
+    }
+
+    fn take(&mut self, stream: u16, length: usize) -> Fragment {
+        let state = self.streams.get_mut(&stream).expect("the caller saw it");
+        let message = state.messages.front_mut().expect("the caller saw it");
+        let beginning = message.sequence.is_none();
+        let Sequence(number) = *message.sequence.get_or_insert_with(|| {
+            let counter = match (self.interleaving, message.unordered) {
+                (true, true) => &mut state.next_unordered_mid,
+                (true, false) => &mut state.next_mid,
+                (false, true) => return Sequence(0),
+                (false, false) => {
+                    let ssn = state.next_ssn;
+                    state.next_ssn = ssn.wrapping_add(1);
+                    return Sequence(u32::from(ssn));
+                }
+            };
+            let mid = *counter;
+            *counter = mid.wrapping_add(1);
+            Sequence(mid)
+        });
+        let order = if self.interleaving {
+            Order::Interleaved {
+                mid: number,
+                fsn: message.next_fsn,
+            }
+        } else {
+            Order::Sequence { ssn: number as u16 }
+        };
+        message.next_fsn = message.next_fsn.wrapping_add(1);
+        let payload = message.rest.split_to(length);
+        let ending = message.rest.is_empty();
+        let fragment = Fragment {
+            message: message.id,
+            limit: message.limit,
+            stream,
+            ppid: message.ppid,
+            unordered: message.unordered,
+            beginning,
+            ending,
+            order,
+            payload,
+        };
+        let cost = (length as u64 * 1024) / u64::from(message.priority) + 1;
+        if ending {
+            state.messages.pop_front();
+        }
+        state.buffered -= length;
+        self.buffered -= length;
+        if !state.fell {
+            state.fell = true;
+            self.fell.push(stream);
+        }
+        self.begun = (!ending && !self.interleaving).then_some(stream);
+        self.charge(stream, cost);
+        fragment
+    }
+
+    /// Moves a stream back in the schedule by what it sent.
+    fn charge(&mut self, stream: u16, cost: u64) {
+        let state = self.streams.get_mut(&stream).expect("the caller saw it");
+        self.active.remove(&(state.virtual_time, stream));
+        self.virtual_time = self.virtual_time.max(state.virtual_time);
+        state.virtual_time += cost;
+        if !state.messages.is_empty() {
+            self.active.insert((state.virtual_time, stream));
+        }
+    }
+
+    fn drop_front(&mut self, stream: u16) {
+        let state = self.streams.get_mut(&stream).expect("the caller saw it");
+        if let Some(message) = state.messages.pop_front() {
+            state.buffered -= message.rest.len();
+            self.buffered -= message.rest.len();
+            if !state.fell {
+                state.fell = true;
+                self.fell.push(stream);
+            }
+        }
+        if self.begun == Some(stream) {
+            self.begun = None;
+        }
+        if state.messages.is_empty() {
+            self.active.remove(&(state.virtual_time, stream));
+        }
+    }
+}
+
+/// How much of `rest` bytes goes into `room`, or nothing if it had better wait for a packet of its own (which holds `whole`).
+fn cut(rest: usize, room: usize, whole: usize) -> Option<usize> {
+    if rest <= room {
+        return Some(rest);
+    }
+    // Fragments but the last are a multiple of four, so that packets stay of one size.
+    let length = room & !3;
+    let worth_it = rest > whole && length >= SMALLEST_FRAGMENT.min(whole);
+    worth_it.then_some(length)
+}

@@ -1,0 +1,1 @@
+//! Two transports, no sockets.
