@@ -77,10 +77,9 @@ pub(super) struct Bbr {
     inflight_shortterm: u64,
     /// The bound that loss while probing showed.
     inflight_longterm: u64,
-    /// Maxima of the present loss round.
+    /// Maxima of the present round.
     bandwidth_latest: u64,
     inflight_latest: u64,
-    loss_rounds: Rounds,
     /// Lost ranges in the present round, as far as they can be told apart by when they left.
     lost_ranges: u32,
     last_lost_sent_at: Option<Instant>,
@@ -127,7 +126,6 @@ impl Bbr {
             inflight_longterm: UNBOUNDED,
             bandwidth_latest: 0,
             inflight_latest: 0,
-            loss_rounds: Rounds::default(),
             lost_ranges: 0,
             last_lost_sent_at: None,
             undo: None,
@@ -224,34 +222,31 @@ impl Bbr {
 
     // Startup and Drain.
 
-    fn check_startup(&mut self, sample: &RateSample) {
-        if self.round_start
-            && !sample.app_limited
-            && (self.state == State::Startup || self.state == State::Up)
+    fn check_full_pipe(&mut self, sample: &RateSample) {
+        if !self.round_start
+            || sample.app_limited
+            || !matches!(self.state, State::Startup | State::Up)
         {
-            let queue = self.state == State::Startup && self.delay.queue();
-            self.full_pipe.end_round(sample.rate(), queue);
+            return;
         }
+        let loss =
+            self.lost_ranges >= STARTUP_LOSSES && self.losses.high_so_far(self.delay.growing());
+        let confirmed = self.state == State::Startup && (loss || self.delay.growing());
+        self.full_pipe.end_round(sample.rate(), confirmed);
         if self.state == State::Startup && self.full_pipe.reached {
+            if loss {
+                self.remember_bounds();
+                self.inflight_longterm = self.bdp(1.0).max(self.inflight_latest);
+            }
             self.state = State::Drain {
                 since_round: self.rounds.count(),
             };
         }
     }
 
-    /// Draft §5.3.1.3: much loss in many places says that the pipe is full.
-    fn check_startup_loss(&mut self, lost: &Lost) {
-        if self.lost_ranges >= STARTUP_LOSSES
-            && self.losses.too_high(
-                lost.lost_since_sent,
-                lost.in_flight_when_sent as u64,
-                self.delay.queue(),
-            )
-        {
-            self.remember_bounds();
-            self.full_pipe.declare();
-            self.inflight_longterm = self.bdp(1.0).max(self.inflight_latest);
-        }
+    /// Signs of a full pipe that come before the rate stops growing: a growing queue, or as much loss as only overflow explains.
+    fn overshot(&self) -> bool {
+        self.delay.growing() || (self.lost_ranges >= STARTUP_LOSSES && self.losses.severe())
     }
 
     fn check_drain(&mut self, ack: &Ack) {
@@ -345,6 +340,8 @@ impl Bbr {
 
     fn pacing_gain(&self) -> f64 {
         match self.state {
+            // The round trip tells of a full pipe long before the rate does: hold until the one or the other changes its mind.
+            State::Startup if self.overshot() => 1.0,
             State::Startup => STARTUP_PACING_GAIN,
             State::Drain { .. } => DRAIN_PACING_GAIN,
             State::Down => cycle::DOWN_PACING_GAIN,
@@ -355,7 +352,7 @@ impl Bbr {
 
     fn update_pacing(&mut self, gain: f64) {
         let rate = (gain * PACING_MARGIN * self.bandwidth as f64) as u64;
-        if rate > 0 && (self.full_pipe.reached || rate > self.pacing_rate) {
+        if rate > 0 && (self.full_pipe.reached || self.overshot() || rate > self.pacing_rate) {
             self.pacing_rate = rate;
         }
     }
@@ -405,28 +402,28 @@ impl Controller for Bbr {
             self.last_lost_sent_at = Some(lost.sent_at);
             self.lost_ranges += 1;
         }
-        match self.state {
-            State::Startup => self.check_startup_loss(lost),
-            _ => self.check_probe_loss(lost),
+        if self.state != State::Startup {
+            self.check_probe_loss(lost);
         }
     }
 
     fn on_ack(&mut self, ack: &Ack) {
+        if let (None, Some(rtt)) = (self.delay.shortest(), ack.rtt) {
+            self.pacing_rate =
+                (STARTUP_PACING_GAIN * self.window as f64 / rtt.as_secs_f64().max(1e-3)) as u64;
+        }
         let probe_rtt_due = self.delay.on_ack(ack.now, ack.rtt);
         self.losses.on_ack(ack.acked as u64, ack.lost as u64);
         self.round_start = false;
         if let Some(sample) = ack.sample.and_then(|sample| self.plausible(sample)) {
             self.update_rounds(ack, &sample);
             self.update_bandwidth(&sample);
-            if self
-                .loss_rounds
-                .advance(sample.prior_delivered, ack.delivered)
-            {
+            if self.round_start {
                 self.end_loss_round(&sample);
             }
             self.aggregation
                 .on_ack(ack.now, ack.acked as u64, self.bandwidth, self.window);
-            self.check_startup(&sample);
+            self.check_full_pipe(&sample);
             self.check_drain(ack);
             self.advance_cycle(ack, &sample);
             if self.round_start {

@@ -59,6 +59,7 @@ pub(super) struct Report {
     pub(super) tenths: Vec<usize>,
     pub(super) sent: usize,
     pub(super) dropped_by_queue: usize,
+    pub(super) dropped_at_first: usize,
     /// The longest that the queue made a packet of this flow wait after the first second.
     pub(super) longest_wait: Duration,
 }
@@ -116,6 +117,7 @@ pub(super) struct Harness {
     busy_until: u64,
     random: u64,
     burst: bool,
+    sent_last: f64,
     flows: Vec<Flow>,
 }
 
@@ -132,6 +134,7 @@ impl Harness {
             busy_until: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
             burst: false,
+            sent_last: 0.0,
             flows: Vec::new(),
         }
     }
@@ -283,6 +286,7 @@ impl Harness {
         let size = PACKET as f64 * 8.0;
         if wait as f64 / SECOND * rate / size > self.link.queue as f64 {
             self.flows[flow].report.dropped_by_queue += 1;
+            self.flows[flow].report.dropped_at_first += usize::from(seconds < 1.0);
             return;
         }
         if seconds >= 1.0 {
@@ -310,6 +314,9 @@ impl Harness {
             Loss::Random(share) => self.chance() < share,
             Loss::Outage(from, to) => (from..to).contains(&seconds),
             Loss::Burst(share, length) => {
+                // A burst is a matter of milliseconds; a lone probe a second later does not meet it again.
+                self.burst &= seconds - self.sent_last < 0.02;
+                self.sent_last = seconds;
                 let turn = if self.burst {
                     1.0 / length
                 } else {

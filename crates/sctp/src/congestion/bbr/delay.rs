@@ -10,6 +10,11 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 const QUEUE_SHARE: u32 = 4;
 const QUEUE_LEAST: Duration = Duration::from_millis(4);
 
+/// So many samples in a row, each longer by an eighth within these bounds, show early that a queue grows (RFC 9406 §4.3).
+const GROWING_SAMPLES: u32 = 8;
+const GROWING_LEAST: Duration = Duration::from_millis(4);
+const GROWING_MOST: Duration = Duration::from_millis(16);
+
 /// Round trip times as the model needs them.
 #[derive(Debug)]
 pub(super) struct Delay {
@@ -21,6 +26,8 @@ pub(super) struct Delay {
     /// Shortest of the present and of the previous round.
     round: Option<Duration>,
     previous_round: Option<Duration>,
+    /// Samples in a row that were longer than the shortest.
+    longer: u32,
 }
 
 impl Delay {
@@ -32,6 +39,7 @@ impl Delay {
             probed_at: now,
             round: None,
             previous_round: None,
+            longer: 0,
         }
     }
 
@@ -40,6 +48,10 @@ impl Delay {
         let expired = now > self.probed_at + PROBE_INTERVAL;
         if let Some(rtt) = rtt {
             self.round = Some(self.round.map_or(rtt, |least| least.min(rtt)));
+            let longer = self
+                .shortest
+                .is_some_and(|least| rtt > least + (least / 8).clamp(GROWING_LEAST, GROWING_MOST));
+            self.longer = if longer { self.longer + 1 } else { 0 };
             if expired || self.probed.is_none_or(|least| rtt < least) {
                 self.probed = Some(rtt);
                 self.probed_at = now;
@@ -68,6 +80,11 @@ impl Delay {
 
     pub(super) fn shortest(&self) -> Option<Duration> {
         self.shortest
+    }
+
+    /// Whether a queue has begun to grow.
+    pub(super) fn growing(&self) -> bool {
+        self.longer >= GROWING_SAMPLES
     }
 
     /// Whether every round trip of this and the previous round was longer than an empty queue explains.

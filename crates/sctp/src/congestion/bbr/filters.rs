@@ -28,7 +28,7 @@ impl RecentMax {
 
 /// Growth below this says that sending faster brought little (draft §5.3.1.2).
 const GROWTH: f64 = 1.25;
-/// Rounds without growth after which the pipe is taken for full; one is enough where a queue confirms it.
+/// Rounds without growth after which the pipe is taken for full; one is enough where a queue or loss confirms it.
 const STALLED_ROUNDS: u32 = 3;
 
 /// Tells by a plateau of the delivery rate that the pipe is full.
@@ -50,8 +50,8 @@ impl FullPipe {
         self.now = false;
     }
 
-    /// A round that the application did not limit ended at `rate`; `queue` says that a queue stood during it.
-    pub(super) fn end_round(&mut self, rate: u64, queue: bool) {
+    /// A round that the application did not limit ended at `rate`; `confirmed`: there was a queue, or loss, as of a full pipe.
+    pub(super) fn end_round(&mut self, rate: u64, confirmed: bool) {
         if self.now {
             return;
         }
@@ -60,15 +60,10 @@ impl FullPipe {
             return;
         }
         self.stalled += 1;
-        if self.stalled >= STALLED_ROUNDS || queue {
-            self.declare();
+        if self.stalled >= STALLED_ROUNDS || confirmed {
+            self.now = true;
+            self.reached = true;
         }
-    }
-
-    /// Other evidence shows it.
-    pub(super) fn declare(&mut self) {
-        self.now = true;
-        self.reached = true;
     }
 }
 

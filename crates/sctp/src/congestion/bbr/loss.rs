@@ -10,6 +10,8 @@
 const THRESHOLD: f64 = 0.02;
 /// However lossy the path, more is never taken for its own.
 const MOST: f64 = 0.2;
+/// Loss of a sender that has overshot.
+const SEVERE: f64 = 0.15;
 /// A round keeps this much of the memory of the worst.
 const KEEP: f64 = 63.0 / 64.0;
 /// What is acknowledged in a round left in the round before: so many rounds after slowing down the effect is seen.
@@ -55,6 +57,16 @@ impl Losses {
             self.own = (self.own * KEEP).max(rate.min(most));
         }
         response
+    }
+
+    /// Whether the present round has lost too much already.
+    pub(super) fn high_so_far(&self, queue: bool) -> bool {
+        self.too_high(self.lost, self.acked + self.lost, queue)
+    }
+
+    /// Whether the present round has lost a good part.
+    pub(super) fn severe(&self) -> bool {
+        self.lost as f64 > (self.acked + self.lost) as f64 * SEVERE
     }
 
     /// Whether `lost` of `in_flight` is more than a path takes that is not congested.
