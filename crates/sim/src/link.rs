@@ -136,6 +136,8 @@ impl Link {
 pub struct LinkStats {
     /// Packets that reached the link.
     pub offered: u64,
+    /// Bytes of those.
+    pub offered_bytes: u64,
     /// Packets that will arrive or have arrived, copies not counted.
     pub delivered: u64,
     /// Bytes of those.
@@ -218,6 +220,7 @@ impl LinkState {
     pub(crate) fn carry(&mut self, now: Nanos, size: usize) -> Fate {
         self.change(now);
         self.stats.offered += 1;
+        self.stats.offered_bytes += size as u64;
         if self.link.mtu.is_some_and(|mtu| size > mtu) {
             self.stats.too_long += 1;
             return Fate::default();
