@@ -1,0 +1,548 @@
+//! One connection below the data channels: ICE finds a path, DTLS guards it, SCTP runs over it. Sans-IO, in the shape of every state
+//! machine of this house.
+//!
+//! `is` is the ICE agent, `dimpl` speaks DTLS 1.2 and 1.3, `crowfly-sctp` the rest. What this file adds is what lies between them:
+//!
+//! - Datagrams are told apart by their first byte (RFC 7983).
+//! - Nothing from an address that ICE has not validated reaches DTLS (RFC 8827 §6.5 would not save us from a stranger's ClientHello).
+//!   What comes a moment too early, from a peer whose check succeeded before ours, is held back, a few datagrams of it.
+//! - The peer's certificate has the fingerprint of its description, in both DTLS roles, or nothing it says counts (RFC 8122 §6.2).
+//! - DTLS starts on the first path that works, without waiting for its nomination (RFC 8445 §12.1.1 allows it): a trip saved.
+
+mod dtls;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crowfly_sctp::{self as sctp, Association};
+use is::stun::{StunMessage, StunPacket};
+use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol};
+
+pub use self::dtls::HandshakeError;
+pub(crate) use self::dtls::{Certificate, DtlsRole};
+use self::dtls::{Secured, Tunnel};
+use crate::description::Fingerprint;
+
+/// The pace of connectivity checks. RFC 8445 §14.2 wants 50 ms where paths are unknown and allows down to 5 ms; what we send is
+/// small, few and stops with the first answers.
+const CHECK_PACE: Duration = Duration::from_millis(5);
+/// Early datagrams held back: a ClientHello with post-quantum shares has two or three.
+const MAX_EARLY: usize = 8;
+/// Remote candidates times local ones; RFC 8445 §6.1.2.5 has 100.
+const MAX_PAIRS: usize = 100;
+/// Bytes of one run of packets handed to the kernel at once: one UDP datagram's limit, less its headers.
+const MAX_RUN: usize = 65_000;
+
+/// How a session is set up.
+pub(crate) struct Config {
+    pub(crate) certificate: Certificate,
+    /// Whether this side offered first: it decides about paths (RFC 8445 §6.1.1).
+    pub(crate) controlling: bool,
+    /// Unguessable, used once: SCTP's secrets come of it.
+    pub(crate) seed: [u8; 32],
+}
+
+/// What a description says that the session needs.
+pub(crate) struct Remote {
+    pub(crate) ufrag: String,
+    pub(crate) pwd: String,
+    pub(crate) fingerprints: Vec<Fingerprint>,
+    /// Our own role.
+    pub(crate) role: DtlsRole,
+    pub(crate) sctp_port: u16,
+    pub(crate) max_message_size: usize,
+}
+
+/// A datagram, or a run of them, to send.
+#[derive(Debug)]
+pub(crate) struct Transmit<'a> {
+    /// The local address to send from.
+    pub(crate) source: SocketAddr,
+    pub(crate) destination: SocketAddr,
+    /// Bytes of each datagram but the last; `None` when there is one.
+    pub(crate) segment_size: Option<usize>,
+    pub(crate) contents: &'a [u8],
+}
+
+/// What the owner has to do.
+#[derive(Debug)]
+pub(crate) enum Output<'a> {
+    Transmit(Transmit<'a>),
+    Event(Event),
+    /// Nothing more now.
+    Timeout(Option<Instant>),
+}
+
+/// What the owner wants to know.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Ice(IceState),
+    /// DTLS is up and the peer is who the description says.
+    Secured,
+    Sctp(sctp::Event),
+    /// It cannot go on.
+    Failed(HandshakeError),
+    /// The peer ended DTLS.
+    ClosedByPeer,
+}
+
+/// As W3C WebRTC's RTCIceConnectionState, without those that the owner decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IceState {
+    Checking,
+    Connected,
+    Completed,
+    /// No pair works (any more).
+    Exhausted,
+}
+
+/// Where packets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Path {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+}
+
+/// See the module.
+pub(crate) struct Session {
+    ice: IceAgent,
+    path: Option<Path>,
+    /// Whether the path was nominated, or is just the first that works.
+    nominated: bool,
+    /// Tells when the agent wants to be called again; it has no timer before its first call.
+    certificate: Certificate,
+    remote: Option<Remote>,
+    tunnel: Option<Tunnel>,
+    association: Option<Association>,
+    seed: [u8; 32],
+    /// From an address not validated yet.
+    early: VecDeque<(Path, Vec<u8>)>,
+    events: VecDeque<Event>,
+    /// SCTP packets of one run, and how far it has been sealed.
+    plain: Vec<u8>,
+    plain_segment: usize,
+    plain_at: usize,
+    /// What is handed out with [`Output::Transmit`].
+    run: Vec<u8>,
+    sctp_timeout: Option<Instant>,
+    ended: bool,
+}
+
+impl Session {
+    pub(crate) fn new(config: Config) -> Self {
+        let mut ice = IceAgent::new(IceCreds::new());
+        ice.set_controlling(config.controlling);
+        ice.set_timing_advance(CHECK_PACE);
+        ice.set_max_candidate_pairs(MAX_PAIRS);
+        Self {
+            ice,
+            path: None,
+            nominated: false,
+            certificate: config.certificate,
+            remote: None,
+            tunnel: None,
+            association: None,
+            seed: config.seed,
+            early: VecDeque::new(),
+            events: VecDeque::new(),
+            plain: Vec::new(),
+            plain_segment: 0,
+            plain_at: 0,
+            run: vec![0; 1 << 16],
+            sctp_timeout: None,
+            ended: false,
+        }
+    }
+
+    // Negotiation
+
+    /// The own `ice-ufrag` and `ice-pwd`.
+    pub(crate) fn credentials(&self) -> (&str, &str) {
+        let credentials = self.ice.local_credentials();
+        (&credentials.ufrag, &credentials.pass)
+    }
+
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.certificate.fingerprint()
+    }
+
+    /// Takes what the peer's description says. A later one may change the ICE credentials (ICE restart) and nothing else.
+    pub(crate) fn set_remote(&mut self, now: Instant, remote: Remote) {
+        self.ice.set_remote_credentials(IceCreds {
+            ufrag: remote.ufrag.clone(),
+            pass: remote.pwd.clone(),
+        });
+        if self.remote.is_none() {
+            if remote.role == DtlsRole::Server {
+                let fingerprints = remote.fingerprints.clone();
+                self.tunnel = Some(Tunnel::new(
+                    &self.certificate,
+                    DtlsRole::Server,
+                    fingerprints,
+                    now,
+                ));
+            }
+            self.remote = Some(remote);
+        }
+        self.advance_ice(now);
+    }
+
+    /// The DTLS role agreed upon, once it is.
+    pub(crate) fn role(&self) -> Option<DtlsRole> {
+        self.remote.as_ref().map(|remote| remote.role)
+    }
+
+    /// Whether a later description comes from the same certificate (RFC 8842 §5.5: a new one would be a new connection).
+    pub(crate) fn knows(&self, fingerprints: &[Fingerprint]) -> bool {
+        self.remote
+            .as_ref()
+            .is_none_or(|remote| remote.fingerprints == fingerprints)
+    }
+
+    /// A local candidate; the text of it to tell the peer, or `None` if it is redundant.
+    pub(crate) fn add_local_candidate(
+        &mut self,
+        now: Instant,
+        candidate: Candidate,
+    ) -> Option<String> {
+        let text = self.ice.add_local_candidate(candidate)?.to_sdp_string();
+        self.advance_ice(now);
+        Some(text)
+    }
+
+    /// A remote candidate, once there is a remote description.
+    pub(crate) fn add_remote_candidate(&mut self, now: Instant, candidate: Candidate) {
+        self.ice.add_remote_candidate(candidate);
+        self.advance_ice(now);
+    }
+
+    /// Begins an ICE restart: new credentials, the same sockets; what is found already is to be told again.
+    pub(crate) fn restart_ice(&mut self, now: Instant) -> Vec<String> {
+        self.ice.ice_restart(IceCreds::new(), true);
+        self.nominated = false;
+        let candidates = self
+            .ice
+            .local_candidates()
+            .map(|candidate| candidate.to_sdp_string());
+        let candidates = candidates.collect();
+        self.advance_ice(now);
+        candidates
+    }
+
+    // What goes through
+
+    /// SCTP, once DTLS is up.
+    pub(crate) fn association(&mut self) -> Option<&mut Association> {
+        self.association.as_mut()
+    }
+
+    pub(crate) fn path(&self) -> Option<Path> {
+        self.path
+    }
+
+    /// The last round trip of a connectivity check on the path.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.ice.nominated_pair_rtt()
+    }
+
+    /// What candidate an address of ours or theirs belongs to.
+    pub(crate) fn candidates(&self) -> (Option<Candidate>, Option<Candidate>) {
+        let local = self.path.and_then(|path| {
+            self.ice
+                .local_candidates()
+                .find(|candidate| candidate.local() == path.local)
+        });
+        let remote = self.path.and_then(|path| {
+            self.ice
+                .remote_candidates()
+                .find(|candidate| candidate.addr() == path.remote)
+        });
+        (local, remote)
+    }
+
+    /// Ends DTLS; what is left to send says so to the peer.
+    pub(crate) fn close(&mut self, now: Instant) {
+        if let Some(tunnel) = &mut self.tunnel {
+            tunnel.close(now);
+        }
+    }
+
+    /// A datagram that arrived at one of our addresses.
+    pub(crate) fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        if self.ended {
+            return;
+        }
+        match datagram.first() {
+            Some(0..=3) => self.handle_stun(now, path, datagram),
+            Some(20..=63) => self.handle_dtls(now, path, datagram),
+            _ => {}
+        }
+    }
+
+    /// The instant of [`Output::Timeout`] has come.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        if self.ended {
+            return;
+        }
+        if self.ice.poll_timeout().is_some_and(|at| at <= now) {
+            self.advance_ice(now);
+        }
+        if let Some(tunnel) = &mut self.tunnel
+            && tunnel.timeout().is_some_and(|at| at <= now)
+        {
+            tunnel.handle_timeout(now);
+            self.take_secured(now);
+        }
+        if let Some(association) = &mut self.association
+            && self.sctp_timeout.is_some_and(|at| at <= now)
+        {
+            association.handle_input(now, sctp::Input::Timeout);
+        }
+    }
+
+    /// The next output; until [`Output::Timeout`] there are more.
+    pub(crate) fn poll_output(&mut self, now: Instant) -> Output<'_> {
+        if self.ended {
+            return self
+                .events
+                .pop_front()
+                .map_or(Output::Timeout(None), Output::Event);
+        }
+        self.poll_ice(now);
+        if let Some(event) = self.events.pop_front() {
+            return Output::Event(event);
+        }
+        if let Some(transmit) = self.ice.poll_transmit() {
+            let length = transmit.contents.len();
+            self.run[..length].copy_from_slice(&transmit.contents);
+            return Output::Transmit(Transmit {
+                source: transmit.source,
+                destination: transmit.destination,
+                segment_size: None,
+                contents: &self.run[..length],
+            });
+        }
+        let Some((length, segment_size)) = self.next_run(now) else {
+            if let Some(event) = self.events.pop_front() {
+                return Output::Event(event);
+            }
+            return Output::Timeout(self.timeout());
+        };
+        let path = self.path.expect("a run is made only where there is a path");
+        Output::Transmit(Transmit {
+            source: path.local,
+            destination: path.remote,
+            segment_size: (segment_size < length).then_some(segment_size),
+            contents: &self.run[..length],
+        })
+    }
+
+    // ICE
+
+    fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        let Ok(message) = StunMessage::parse(datagram) else {
+            return;
+        };
+        let packet = StunPacket {
+            proto: Protocol::Udp,
+            source: path.remote,
+            destination: path.local,
+            message,
+        };
+        if !self.ice.handle_packet(now, packet) {
+            return;
+        }
+        self.advance_ice(now);
+        if self.path.is_none() && self.ice.has_viable_remote_candidate(path.remote) {
+            self.take_path(now, path);
+        }
+        self.release_early(now);
+    }
+
+    /// Lets the agent send what is due.
+    fn advance_ice(&mut self, now: Instant) {
+        self.ice.handle_timeout(now);
+        self.poll_ice(now);
+    }
+
+    fn poll_ice(&mut self, now: Instant) {
+        while let Some(event) = self.ice.poll_event() {
+            match event {
+                IceAgentEvent::NominatedSend {
+                    source,
+                    destination,
+                    ..
+                } => {
+                    self.nominated = true;
+                    self.take_path(
+                        now,
+                        Path {
+                            local: source,
+                            remote: destination,
+                        },
+                    );
+                }
+                IceAgentEvent::IceConnectionStateChange(state) => {
+                    self.events.push_back(Event::Ice(match state {
+                        IceConnectionState::New | IceConnectionState::Checking => {
+                            IceState::Checking
+                        }
+                        IceConnectionState::Connected => IceState::Connected,
+                        IceConnectionState::Completed => IceState::Completed,
+                        IceConnectionState::Disconnected => IceState::Exhausted,
+                    }));
+                }
+                IceAgentEvent::IceRestart(_) | IceAgentEvent::DiscoveredRecv { .. } => {}
+            }
+        }
+    }
+
+    fn take_path(&mut self, now: Instant, path: Path) {
+        self.path = Some(path);
+        let Some(remote) = &self.remote else {
+            return;
+        };
+        if self.tunnel.is_none() {
+            let fingerprints = remote.fingerprints.clone();
+            self.tunnel = Some(Tunnel::new(
+                &self.certificate,
+                remote.role,
+                fingerprints,
+                now,
+            ));
+            self.take_secured(now);
+        }
+    }
+
+    /// Whether ICE has heard an authenticated answer from there.
+    fn is_validated(&self, remote: SocketAddr) -> bool {
+        self.path.is_some_and(|path| path.remote == remote)
+            || self.ice.has_viable_remote_candidate(remote)
+    }
+
+    // DTLS
+
+    fn handle_dtls(&mut self, now: Instant, path: Path, datagram: &[u8]) {
+        if self.tunnel.is_some() && self.is_validated(path.remote) {
+            return self.open(now, datagram);
+        }
+        let secured = self.association.is_some();
+        if !secured && self.early.len() < MAX_EARLY {
+            self.early.push_back((path, datagram.to_vec()));
+        }
+    }
+
+    fn release_early(&mut self, now: Instant) {
+        if self.early.is_empty() || self.tunnel.is_none() {
+            return;
+        }
+        for (path, datagram) in std::mem::take(&mut self.early) {
+            if self.is_validated(path.remote) {
+                self.open(now, &datagram);
+            } else {
+                self.early.push_back((path, datagram));
+            }
+        }
+    }
+
+    /// Decrypts a datagram; what is inside goes to SCTP.
+    fn open(&mut self, now: Instant, datagram: &[u8]) {
+        let Some(tunnel) = &mut self.tunnel else {
+            return;
+        };
+        let association = &mut self.association;
+        tunnel.open(now, datagram, |plain| {
+            if let Some(association) = association {
+                association.handle_input(now, sctp::Input::Datagram(plain));
+            }
+        });
+        self.take_secured(now);
+    }
+
+    /// What the tunnel has to tell.
+    fn take_secured(&mut self, now: Instant) {
+        while let Some(secured) = self.tunnel.as_mut().and_then(Tunnel::poll) {
+            match secured {
+                Secured::Connected => self.associate(now),
+                Secured::Failed(error) => {
+                    self.ended = true;
+                    self.events.push_back(Event::Failed(error));
+                }
+                Secured::Closed => self.events.push_back(Event::ClosedByPeer),
+            }
+        }
+    }
+
+    /// DTLS is up: SCTP begins, on both sides at once (RFC 8841 §9.3).
+    fn associate(&mut self, now: Instant) {
+        let remote = self
+            .remote
+            .as_ref()
+            .expect("there is no tunnel before a remote description");
+        let config = sctp::Config {
+            role: match remote.role {
+                DtlsRole::Client => sctp::Role::Client,
+                DtlsRole::Server => sctp::Role::Server,
+            },
+            remote_port: remote.sctp_port,
+            peer_max_message_size: remote.max_message_size,
+            ..sctp::Config::default()
+        };
+        let mut association = Association::new(config, self.seed);
+        association.handle_input(now, sctp::Input::Connect);
+        self.association = Some(association);
+        self.events.push_back(Event::Secured);
+        self.early.clear();
+    }
+
+    /// Fills the run with what is next for the path: how many bytes, and of how many each datagram is.
+    fn next_run(&mut self, now: Instant) -> Option<(usize, usize)> {
+        self.path?;
+        let tunnel = self.tunnel.as_mut()?;
+        if let Some(length) = tunnel.poll_record(&mut self.run) {
+            return Some((length, length));
+        }
+        loop {
+            if self.plain_at < self.plain.len() {
+                let rest = &self.plain[self.plain_at..];
+                let sealed = tunnel.seal_run(rest, self.plain_segment, &mut self.run, MAX_RUN);
+                self.plain_at += sealed.taken;
+                if sealed.length > 0 {
+                    return Some((sealed.length, sealed.segment));
+                }
+                self.take_secured(now);
+                return None;
+            }
+            let association = self.association.as_mut()?;
+            match association.poll_output(now, &mut self.plain) {
+                sctp::Output::Transmit { segment_size } => {
+                    self.plain_segment = segment_size;
+                    self.plain_at = 0;
+                }
+                sctp::Output::Event(event) => {
+                    self.plain.clear();
+                    self.plain_at = 0;
+                    self.events.push_back(Event::Sctp(event));
+                    return None;
+                }
+                sctp::Output::Timeout(at) => {
+                    self.plain.clear();
+                    self.plain_at = 0;
+                    self.sctp_timeout = at;
+                    return None;
+                }
+                _ => return None,
+            }
+        }
+    }
+
+    fn timeout(&mut self) -> Option<Instant> {
+        let dtls = self.tunnel.as_ref().and_then(Tunnel::timeout);
+        let times = [self.ice.poll_timeout(), dtls, self.sctp_timeout];
+        times.into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests;
