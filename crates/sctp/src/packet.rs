@@ -12,7 +12,11 @@
 mod cause;
 mod chunk;
 mod parameter;
+#[cfg(test)]
+mod properties;
 mod reconfig;
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod tests;
 mod tlv;
