@@ -87,7 +87,7 @@ pub(crate) struct Sender {
     /// The FORWARD TSN last sent, and whether one is due.
     forwarded: Option<Tsn>,
     forward_due: bool,
-    pub(crate) counts: SenderCounts,
+    counts: SenderCounts,
 }
 
 impl Sender {
@@ -164,6 +164,14 @@ impl Sender {
 
     pub(crate) fn congestion(&self) -> CongestionStats {
         self.congestion.stats()
+    }
+
+    pub(crate) fn counts(&self) -> SenderCounts {
+        let messages_abandoned = self.counts.messages_abandoned + self.queue.expired();
+        SenderCounts {
+            messages_abandoned,
+            ..self.counts
+        }
     }
 
     /// A stream whose buffered amount fell since this was last asked.
@@ -507,12 +515,13 @@ impl Limit {
         }
     }
 
-    /// Whether a message is given up that would now be sent for the `retransmissions`-th time again, plus one.
+    /// Whether a message is given up, parts of which were lost and sent again `retransmissions` times.
     fn is_over(self, now: Instant, retransmissions: u16) -> bool {
-        match self {
-            Self::None => false,
-            Self::Retransmissions(most) => retransmissions >= most,
-            Self::Until(end) => now >= end,
-        }
+        matches!(self, Self::Retransmissions(most) if retransmissions >= most)
+            || self.has_expired(now)
+    }
+
+    fn has_expired(self, now: Instant) -> bool {
+        matches!(self, Self::Until(end) if now >= end)
     }
 }

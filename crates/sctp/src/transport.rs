@@ -208,6 +208,9 @@ impl Transport {
             Input::Datagram(bytes) => self.handle_packet(now, bytes),
             Input::Timeout => self.handle_timeout(now),
         }
+        if self.state.is_up() {
+            self.liveness.start(now);
+        }
     }
 
     pub(crate) fn poll_output(&mut self, now: Instant, buf: &mut Vec<u8>) -> TransportOutput {
@@ -271,7 +274,7 @@ impl Transport {
     pub(crate) fn stats(&self) -> Stats {
         let mut stats = self.counts;
         let Some(link) = &self.link else { return stats };
-        let (counts, congestion) = (link.sender.counts, link.sender.congestion());
+        let (counts, congestion) = (link.sender.counts(), link.sender.congestion());
         stats.chunks_sent = counts.chunks_sent;
         stats.chunks_retransmitted = counts.chunks_retransmitted;
         stats.messages_sent = counts.messages_sent;

@@ -46,6 +46,8 @@ pub(super) struct Queue {
     begun: Option<u16>,
     next_message: MessageId,
     buffered: usize,
+    /// Messages whose lifetime ended before any of them was sent.
+    expired: u64,
     /// Streams whose buffered amount fell since last asked.
     fell: Vec<u16>,
 }
@@ -88,6 +90,7 @@ impl Queue {
             begun: None,
             next_message: 0,
             buffered: 0,
+            expired: 0,
             fell: Vec::new(),
         }
     }
@@ -135,6 +138,10 @@ impl Queue {
         self.buffered
     }
 
+    pub(super) const fn expired(&self) -> u64 {
+        self.expired
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.active.is_empty()
     }
@@ -160,8 +167,9 @@ impl Queue {
                 .messages
                 .front_mut()
                 .expect("active streams have messages");
-            if message.limit.is_over(now, 0) && message.sequence.is_none() {
+            if message.sequence.is_none() && message.limit.has_expired(now) {
                 self.drop_front(stream);
+                self.expired += 1;
                 continue;
             }
             let length = cut(message.rest.len(), room, whole)?;

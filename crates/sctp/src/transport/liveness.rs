@@ -45,6 +45,13 @@ impl Liveness {
         self.due
     }
 
+    /// The association is up: the path's idleness counts from here, unless it does already.
+    pub(super) fn start(&mut self, now: Instant) {
+        if self.due.is_none() {
+            self.heard(now);
+        }
+    }
+
     /// The peer answered something: it is there.
     pub(super) fn heard(&mut self, now: Instant) {
         self.asked = None;
@@ -58,9 +65,6 @@ impl Transport {
     pub(super) fn check_liveness(&mut self, now: Instant) {
         if !self.state.is_up() {
             return;
-        }
-        if self.liveness.due.is_none() {
-            self.liveness.heard(now);
         }
         if self.liveness.due.is_none_or(|due| due > now) {
             return;
