@@ -13,10 +13,14 @@ use bytes::Bytes;
 
 pub use self::config::{Config, Role};
 pub use self::output::{CloseReason, Event, Output, Stats};
-use crate::channel::{
-    ChannelId, ChannelOptions, ChannelState, Channels, Message, OpenError, SendError,
-};
 pub use crate::congestion::CongestionControl;
+use crate::{
+    channel::{
+        ChannelId, ChannelOptions, ChannelState, Channels, Command, Message, OpenError, SendError,
+    },
+    send::SendOptions,
+    transport::{Transport, TransportEvent, TransportOutput},
+};
 
 /// What happened.
 #[derive(Debug, Clone, Copy)]
@@ -35,31 +39,44 @@ pub enum Input<'a> {
 /// One SCTP association with its data channels (RFC 8831).
 #[derive(Debug)]
 pub struct Association {
+    transport: Transport,
     channels: Channels,
     max_send_buffer: usize,
+    /// The user wants it to end gracefully; carried out when the time is next known.
+    shutdown: bool,
 }
 
 impl Association {
     /// An association that has sent nothing yet. `seed` must be unguessable and used once: tags, TSNs and the cookie's key come of it.
     pub fn new(config: Config, seed: [u8; 32]) -> Self {
-        let _ = seed;
         Self {
             channels: Channels::new(config.role, config.peer_max_message_size),
             max_send_buffer: config.max_send_buffer,
+            transport: Transport::new(config, seed),
+            shutdown: false,
         }
     }
 
     /// Takes one input; what follows of it is in [`Association::poll_output`].
     pub fn handle_input(&mut self, now: Instant, input: Input<'_>) {
-        let _ = (now, input);
+        self.transport.handle_input(now, input);
     }
 
-    /// The next output. Call until it yields [`Output::Timeout`]; `buf` is cleared and filled for [`Output::Transmit`].
+    /// The next output. Call until it yields [`Output::Timeout`]; `buf` is cleared, and filled for [`Output::Transmit`].
     pub fn poll_output(&mut self, now: Instant, buf: &mut Vec<u8>) -> Output {
-        let _ = (now, buf);
-        match self.channels.poll_event() {
-            Some(event) => Output::Event(event),
-            None => Output::Timeout(None),
+        buf.clear();
+        loop {
+            self.carry_out(now);
+            if let Some(event) = self.channels.poll_event() {
+                return Output::Event(event);
+            }
+            match self.transport.poll_output(now, buf) {
+                TransportOutput::Event(event) => self.hear(event),
+                TransportOutput::Transmit { segment_size } => {
+                    return Output::Transmit { segment_size };
+                }
+                TransportOutput::Timeout(at) => return Output::Timeout(at),
+            }
         }
     }
 
@@ -68,17 +85,18 @@ impl Association {
         self.channels.open(options)
     }
 
-    /// Queues a message.
+    /// Queues a message. Its lifetime, if the channel has one, begins now, or once the association is up.
     pub fn send(
         &mut self,
         now: Instant,
         channel: ChannelId,
         message: Message,
     ) -> Result<(), SendError> {
-        let _ = now;
-        let queued = self.channels.held();
+        let queued = self.channels.held() + self.transport.total_buffered();
         self.channels
-            .send(channel, message, queued, self.max_send_buffer)
+            .send(channel, message, queued, self.max_send_buffer)?;
+        self.carry_out(now);
+        Ok(())
     }
 
     /// Bytes of the messages queued on a channel that did not go out yet (W3C `bufferedAmount`: without headers, an empty message
@@ -105,21 +123,75 @@ impl Association {
     }
 
     /// Ends the association once everything queued was acknowledged (RFC 9260 §9.2).
-    pub fn shutdown(&mut self) {}
+    pub fn shutdown(&mut self) {
+        self.shutdown = true;
+    }
 
     /// Ends the association now (RFC 9260 §9.1). The peer is told the reason.
     pub fn abort(&mut self, reason: &str) {
-        let _ = reason;
+        self.transport.abort(reason);
     }
 
     /// What to write as `a=sctp-init` into the session description (SNAP, draft-hancke-tsvwg-snap): our INIT chunk. If the peer's
     /// description has one too, give it to [`Input::RemoteInit`]: the association is then up without a handshake on the wire.
     pub fn local_init(&self) -> Bytes {
-        Bytes::new()
+        self.transport.local_init()
     }
 
     /// Counters and estimates of now.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        Stats {
+            messages_ignored: self.channels.ignored(),
+            ..self.transport.stats()
+        }
+    }
+
+    /// Hands to the transport what channels and user want of it.
+    fn carry_out(&mut self, now: Instant) {
+        while let Some(command) = self.channels.poll_command() {
+            match command {
+                Command::Send {
+                    stream,
+                    ppid,
+                    payload,
+                    unordered,
+                    reliability,
+                    priority,
+                } => {
+                    let options = SendOptions {
+                        unordered,
+                        reliability,
+                        priority,
+                    };
+                    self.transport.send(now, stream, ppid, payload, &options);
+                }
+                Command::Reset { stream } => self.transport.reset_stream(stream),
+            }
+        }
+        if std::mem::take(&mut self.shutdown) {
+            self.transport.shutdown(now);
+        }
+    }
+
+    fn hear(&mut self, event: TransportEvent) {
+        let channels = &mut self.channels;
+        match event {
+            TransportEvent::Established { streams } => channels.established(streams),
+            TransportEvent::Restarted => channels.restarted(),
+            TransportEvent::Message {
+                stream,
+                ppid,
+                payload,
+            } => channels.message(stream, ppid, payload),
+            TransportEvent::Sent { stream } => {
+                channels.sent(stream, self.transport.buffered(stream))
+            }
+            TransportEvent::OutgoingReset { stream } => channels.outgoing_reset(stream),
+            TransportEvent::IncomingReset {
+                stream: Some(stream),
+            } => channels.incoming_reset(stream),
+            TransportEvent::IncomingReset { stream: None } => channels.all_incoming_reset(),
+            TransportEvent::Closed { reason } => channels.closed(reason),
+        }
     }
 }

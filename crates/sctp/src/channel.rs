@@ -10,12 +10,15 @@ mod buffered;
 mod dcep;
 mod message;
 mod options;
+mod table;
+#[cfg(test)]
+mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use self::{buffered::Buffered, dcep::Dcep, message::ppid};
+use self::{buffered::Buffered, dcep::Dcep, message::ppid, table::Table};
 pub use self::{
     message::Message,
     options::{ChannelOptions, OpenError, Reliability, SendError},
@@ -74,17 +77,12 @@ pub(crate) enum Command {
 /// All data channels of one association.
 #[derive(Debug)]
 pub(crate) struct Channels {
-    role: Role,
     /// The largest message the peer takes.
     limit: usize,
     phase: Phase,
-    /// By stream. In order, so that two runs with one seed tell the same story.
-    channels: BTreeMap<u16, Channel>,
-    serial: u32,
-    /// No stream of ours below this is free.
-    first_free: u16,
+    table: Table,
     commands: VecDeque<Command>,
-    /// What the commands that wait for the association hold.
+    /// What the commands hold that wait for the association.
     held: usize,
     events: VecDeque<Event>,
     ignored: u64,
@@ -95,9 +93,7 @@ pub(crate) struct Channels {
 enum Phase {
     Connecting,
     /// With so many streams each way.
-    Up {
-        streams: u16,
-    },
+    Up(u16),
     Over,
 }
 
@@ -107,10 +103,9 @@ struct Channel {
     ordered: bool,
     reliability: Reliability,
     priority: u16,
-    /// Something came back, so the peer knows the channel: unordered messages cannot overtake OPEN any more (RFC 8832 §6).
-    confirmed: bool,
-    /// The user knows it, or will once the association is up.
     told: Told,
+    /// The peer knows the channel: unordered messages cannot overtake OPEN any more (RFC 8832 §6).
+    confirmed: bool,
     closing: bool,
     outgoing_reset: bool,
     incoming_reset: bool,
@@ -120,26 +115,72 @@ struct Channel {
 /// What the user knows of a channel.
 #[derive(Debug)]
 enum Told {
-    /// Opened by the user before the association is up; the options are for the event.
+    /// The user opened it before the association is up; these are for the event.
     Waiting(Box<ChannelOptions>),
+    /// It is open.
     Opened,
-    /// It was refused before anybody was told.
+    /// Nothing, or nothing any more: it was refused by us, or its closing by the peer.
     Nothing,
 }
 
+impl Channel {
+    fn new(serial: u32, options: &ChannelOptions) -> Self {
+        Self {
+            serial,
+            ordered: options.ordered,
+            reliability: options.reliability,
+            priority: options.priority,
+            told: Told::Nothing,
+            confirmed: false,
+            closing: false,
+            outgoing_reset: false,
+            incoming_reset: false,
+            buffered: Buffered::default(),
+        }
+    }
+
+    fn send(&mut self, stream: u16, message: Message) -> Command {
+        let size = message.len();
+        let (ppid, payload) = message.into_wire();
+        self.buffered.queue(payload.len(), size);
+        let unordered = !self.ordered && self.confirmed;
+        Command::Send {
+            stream,
+            ppid,
+            payload,
+            unordered,
+            reliability: self.reliability,
+            priority: self.priority,
+        }
+    }
+
+    /// "All DCEP messages MUST be sent using ordered delivery and reliable transmission" (RFC 8832 §6).
+    fn send_dcep(&mut self, stream: u16, payload: Bytes) -> Command {
+        self.buffered.queue(payload.len(), 0);
+        let reliability = Reliability::Reliable;
+        Command::Send {
+            stream,
+            ppid: ppid::DCEP,
+            payload,
+            unordered: false,
+            reliability,
+            priority: self.priority,
+        }
+    }
+}
+
+/// What the user does.
 impl Channels {
+    /// A peer that takes messages of 0 bytes takes any (RFC 8841 §6.1).
     pub(crate) fn new(role: Role, peer_max_message_size: usize) -> Self {
         Self {
-            role,
             limit: if peer_max_message_size == 0 {
                 usize::MAX
             } else {
                 peer_max_message_size
             },
             phase: Phase::Connecting,
-            channels: BTreeMap::new(),
-            serial: 0,
-            first_free: first_stream(role),
+            table: Table::new(role),
             commands: VecDeque::new(),
             held: 0,
             events: VecDeque::new(),
@@ -147,37 +188,35 @@ impl Channels {
         }
     }
 
-    // What the user does.
-
     pub(crate) fn open(&mut self, options: ChannelOptions) -> Result<ChannelId, OpenError> {
         options.check()?;
-        let stream = self.stream_for(&options)?;
-        let told = match self.phase {
-            Phase::Connecting => Told::Waiting(Box::new(options.clone())),
-            Phase::Up { .. } | Phase::Over => Told::Opened,
+        let limit = match self.phase {
+            Phase::Connecting => MAX_STREAMS,
+            Phase::Up(streams) => streams,
+            Phase::Over => return Err(OpenError::Closed),
         };
-        let channel = self.insert(stream, &options, told);
-        match options.negotiated {
-            // Nobody overtakes an OPEN that is not sent.
-            Some(_) => {
-                self.channels
-                    .get_mut(&stream)
-                    .expect("inserted above")
-                    .confirmed = true
-            }
-            None => self.push_dcep(stream, Dcep::open(&options)),
+        let stream = self.table.stream_for(options.negotiated, limit)?;
+        let (id, channel) = self.table.insert(stream, &options);
+        if options.negotiated.is_some() {
+            channel.confirmed = true; // there is no OPEN to be overtaken
+        } else {
+            self.commands
+                .push_back(channel.send_dcep(stream, Dcep::open(&options)));
         }
-        if matches!(self.phase, Phase::Up { .. }) {
+        if self.phase == Phase::Connecting {
+            channel.told = Told::Waiting(Box::new(options));
+        } else {
+            channel.told = Told::Opened;
             self.events.push_back(Event::ChannelOpened {
-                channel,
+                channel: id,
                 options,
                 by_peer: false,
             });
         }
-        Ok(channel)
+        Ok(id)
     }
 
-    /// `room` is what the send buffer has left; an empty one takes any message.
+    /// `queued` bytes are in the send buffer, over all channels, and `max_queued` fit; an empty one takes any message.
     pub(crate) fn send(
         &mut self,
         id: ChannelId,
@@ -185,12 +224,12 @@ impl Channels {
         queued: usize,
         max_queued: usize,
     ) -> Result<(), SendError> {
-        let limit = self.limit;
-        let held = matches!(self.phase, Phase::Connecting);
-        let channel = find(&mut self.channels, id)
+        let channel = self
+            .table
+            .find_mut(id)
             .filter(|channel| !channel.closing)
             .ok_or(SendError::NotOpen)?;
-        let size = message.len();
+        let (size, limit) = (message.len(), self.limit);
         if size > limit {
             return Err(SendError::TooLarge { limit, size });
         }
@@ -200,75 +239,64 @@ impl Channels {
         if !message.is_utf8_or_binary() {
             return Err(SendError::NotUtf8);
         }
-        let (ppid, payload) = message.into_wire();
-        channel.buffered.queue(payload.len(), size);
-        if held {
-            self.held += payload.len() + MESSAGE_COST;
+        if self.phase == Phase::Connecting {
+            self.held += size + MESSAGE_COST;
         }
-        self.commands.push_back(Command::Send {
-            stream: id.stream,
-            ppid,
-            payload,
-            unordered: !channel.ordered && channel.confirmed,
-            reliability: channel.reliability,
-            priority: channel.priority,
-        });
+        self.commands.push_back(channel.send(id.stream, message));
         Ok(())
     }
 
     pub(crate) fn close(&mut self, id: ChannelId) {
-        if find(&mut self.channels, id).is_none() {
-            return;
-        }
-        match self.phase {
+        match self.table.find(id) {
             // The peer never heard of it.
-            Phase::Connecting => self.forget_unsent(id.stream),
-            Phase::Up { .. } | Phase::Over => self.begin_closing(id.stream),
+            Some(_) if self.phase == Phase::Connecting => self.take_back(id.stream),
+            Some(_) => self.begin_closing(id.stream),
+            None => {}
         }
     }
 
     pub(crate) fn state(&self, id: ChannelId) -> ChannelState {
-        match self.channels.get(&id.stream) {
-            Some(channel) if channel.serial != id.serial => ChannelState::Closed,
+        match self.table.find(id) {
             None => ChannelState::Closed,
-            Some(channel) if channel.closing => ChannelState::Closing,
-            Some(channel) => match channel.told {
-                Told::Waiting(_) => ChannelState::Connecting,
-                Told::Opened | Told::Nothing => ChannelState::Open,
-            },
+            Some(Channel {
+                told: Told::Nothing,
+                ..
+            }) => ChannelState::Closed,
+            Some(Channel { closing: true, .. }) => ChannelState::Closing,
+            Some(Channel {
+                told: Told::Waiting(_),
+                ..
+            }) => ChannelState::Connecting,
+            Some(Channel {
+                told: Told::Opened, ..
+            }) => ChannelState::Open,
         }
     }
 
     pub(crate) fn buffered_amount(&self, id: ChannelId) -> usize {
-        let channel = self
-            .channels
-            .get(&id.stream)
-            .filter(|channel| channel.serial == id.serial);
-        channel.map_or(0, |channel| channel.buffered.amount())
+        self.table
+            .find(id)
+            .map_or(0, |channel| channel.buffered.amount())
     }
 
     pub(crate) fn set_buffered_amount_low_threshold(&mut self, id: ChannelId, threshold: usize) {
-        if let Some(channel) = find(&mut self.channels, id) {
+        if let Some(channel) = self.table.find_mut(id) {
             channel.buffered.set_threshold(threshold);
         }
     }
+}
 
-    // What the transport tells.
-
+/// What the transport tells.
+impl Channels {
     /// The association is up with `streams` each way.
     pub(crate) fn established(&mut self, streams: u16) {
-        self.phase = Phase::Up { streams };
-        self.held = 0;
         self.events.push_back(Event::Established);
-        let beyond: Vec<u16> = self
-            .channels
-            .range(streams..)
-            .map(|(&stream, _)| stream)
-            .collect();
-        for stream in beyond {
-            self.forget_unsent(stream);
+        for stream in self.table.streams_from(streams) {
+            self.take_back(stream);
         }
-        for (&stream, channel) in &mut self.channels {
+        self.phase = Phase::Up(streams);
+        self.held = 0;
+        for (stream, channel) in self.table.iter_mut() {
             if let Told::Waiting(options) = std::mem::replace(&mut channel.told, Told::Opened) {
                 let channel = ChannelId {
                     stream,
@@ -283,19 +311,32 @@ impl Channels {
         }
     }
 
+    /// The peer began anew and has forgotten every channel; [`Channels::established`] follows.
+    pub(crate) fn restarted(&mut self) {
+        self.phase = Phase::Connecting;
+        self.forget_all();
+    }
+
+    /// The association is over, and its channels are.
+    pub(crate) fn closed(&mut self, reason: CloseReason) {
+        if self.phase != Phase::Over {
+            self.phase = Phase::Over;
+            self.forget_all();
+            self.events.push_back(Event::Closed { reason });
+        }
+    }
+
     /// A message arrived on a stream.
     pub(crate) fn message(&mut self, stream: u16, ppid: u32, payload: Bytes) {
         if ppid == ppid::DCEP {
             return self.dcep(stream, &payload);
         }
-        let Some(channel) = self.channels.get_mut(&stream) else {
+        let Some(channel) = self.table.on_mut(stream) else {
             // "Receiving a message containing user data on an unused stream indicates an error" (RFC 8832 §6): the channel is closed.
-            self.ignored += 1;
             return self.refuse(stream);
         };
         if channel.closing {
-            // W3C WebRTC §6.2: what arrives when the state is not open is dropped.
-            self.ignored += 1;
+            self.ignored += 1; // W3C WebRTC §6.2: dropped unless the state is open
             return;
         }
         channel.confirmed = true;
@@ -305,11 +346,10 @@ impl Channels {
         };
         match Message::from_wire(ppid, payload) {
             Some(message) => self.events.push_back(Event::Message { channel, message }),
-            // Parts of a message, deprecated since 2014 and sent by nobody: collecting them would need memory beside the receive
-            // window. Their channel is closed, for what follows would be half a message.
+            // Parts of a message, deprecated since 2014 and sent by nobody. To collect them would take memory beside the receive
+            // window, to leave them out would make half messages of whole ones: the channel is closed.
             None if matches!(ppid, ppid::BINARY_PARTIAL | ppid::STRING_PARTIAL) => {
-                self.ignored += 1;
-                self.begin_closing(stream);
+                self.refuse(stream)
             }
             None => self.ignored += 1,
         }
@@ -317,9 +357,8 @@ impl Channels {
 
     /// Bytes went out: `queued` are left on a stream.
     pub(crate) fn sent(&mut self, stream: u16, queued: usize) {
-        if let Some(channel) = self.channels.get_mut(&stream)
+        if let Some(channel) = self.table.on_mut(stream)
             && channel.buffered.left(queued)
-            && matches!(channel.told, Told::Opened)
         {
             let channel = ChannelId {
                 stream,
@@ -331,40 +370,50 @@ impl Channels {
 
     /// The peer performed the reset of our stream.
     pub(crate) fn outgoing_reset(&mut self, stream: u16) {
-        if let Some(channel) = self.channels.get_mut(&stream) {
+        if let Some(channel) = self.table.on_mut(stream) {
             channel.outgoing_reset = true;
             self.forget_if_reset(stream);
         }
     }
 
+    /// The peer does not reset our stream, ever: the channel is over for the user, and its number stays used.
+    pub(crate) fn outgoing_reset_refused(&mut self, stream: u16) {
+        if let Some(channel) = self.table.on_mut(stream)
+            && matches!(
+                std::mem::replace(&mut channel.told, Told::Nothing),
+                Told::Opened
+            )
+        {
+            let channel = ChannelId {
+                stream,
+                serial: channel.serial,
+            };
+            self.events.push_back(Event::ChannelClosed { channel });
+        }
+    }
+
     /// The peer reset its stream: it closed the channel, or answers our closing.
     pub(crate) fn incoming_reset(&mut self, stream: u16) {
-        if let Some(channel) = self.channels.get_mut(&stream) {
+        if let Some(channel) = self.table.on_mut(stream) {
             channel.incoming_reset = true;
             self.begin_closing(stream);
             self.forget_if_reset(stream);
         }
     }
 
-    /// The association is over: so are its channels.
-    pub(crate) fn closed(&mut self, reason: CloseReason) {
-        if self.phase == Phase::Over {
-            return;
+    /// The peer reset all of its streams.
+    pub(crate) fn all_incoming_reset(&mut self) {
+        for stream in self.table.streams_from(0) {
+            self.incoming_reset(stream);
         }
-        self.phase = Phase::Over;
-        self.commands.clear();
-        self.held = 0;
-        while let Some((stream, channel)) = self.channels.pop_first() {
-            self.tell_closed(stream, &channel);
-        }
-        self.events.push_back(Event::Closed { reason });
     }
+}
 
-    // What comes of it.
-
+/// What comes of it.
+impl Channels {
     /// What the transport shall do next; nothing before the association is up.
     pub(crate) fn poll_command(&mut self) -> Option<Command> {
-        if matches!(self.phase, Phase::Up { .. }) {
+        if matches!(self.phase, Phase::Up(_)) {
             self.commands.pop_front()
         } else {
             None
@@ -380,109 +429,48 @@ impl Channels {
         self.held
     }
 
-    /// Messages that were dropped because they mean nothing here.
+    /// Messages dropped because they mean nothing here.
     pub(crate) fn ignored(&self) -> u64 {
         self.ignored
     }
 
     fn dcep(&mut self, stream: u16, bytes: &[u8]) {
-        let may_be_opened = self.may_be_opened_by_peer(stream);
-        match (Dcep::parse(bytes), self.channels.get_mut(&stream)) {
+        let is_right = self.table.is_peers(stream) && self.has_stream(stream);
+        match (Dcep::parse(bytes), self.table.on_mut(stream)) {
             (Some(Dcep::Ack), Some(channel)) => channel.confirmed = true,
-            (Some(Dcep::Open(options)), None) if may_be_opened => {
-                let channel = self.insert(stream, &options, Told::Opened);
-                self.channels
-                    .get_mut(&stream)
-                    .expect("inserted above")
-                    .confirmed = true;
-                self.push_dcep(stream, Dcep::ack());
+            (Some(Dcep::Open(options)), None) if is_right => {
+                let (id, channel) = self.table.insert(stream, &options);
+                channel.told = Told::Opened;
+                channel.confirmed = true;
+                self.commands
+                    .push_back(channel.send_dcep(stream, Dcep::ack()));
                 self.events.push_back(Event::ChannelOpened {
-                    channel,
+                    channel: id,
                     options,
                     by_peer: true,
                 });
             }
-            // Malformed, of the wrong parity, or on a stream in use: the channel is closed and nothing acknowledged (RFC 8832 §6).
-            _ => {
-                self.ignored += 1;
-                self.refuse(stream);
-            }
+            // Malformed, of the wrong parity, or on a stream in use: the channel is closed, nothing acknowledged (RFC 8832 §6).
+            _ => self.refuse(stream),
         }
     }
 
-    /// The peer gives the numbers we do not, and those that we can answer on.
-    fn may_be_opened_by_peer(&self, stream: u16) -> bool {
-        stream % 2 != first_stream(self.role) && stream < self.streams()
+    fn has_stream(&self, stream: u16) -> bool {
+        matches!(self.phase, Phase::Up(streams) if stream < streams)
     }
 
-    fn streams(&self) -> u16 {
-        match self.phase {
-            Phase::Up { streams } => streams,
-            Phase::Connecting | Phase::Over => MAX_STREAMS,
+    /// Closes what the peer spoke on without right. A stream that we have not is none we could reset.
+    fn refuse(&mut self, stream: u16) {
+        self.ignored += 1;
+        if self.table.on(stream).is_none() && self.has_stream(stream) {
+            self.table.insert(stream, &ChannelOptions::default());
         }
+        self.begin_closing(stream);
     }
 
-    fn stream_for(&mut self, options: &ChannelOptions) -> Result<u16, OpenError> {
-        let limit = self.streams();
-        match options.negotiated {
-            _ if self.phase == Phase::Over => Err(OpenError::Closed),
-            Some(stream) if stream >= limit => Err(OpenError::NoSuchStream { stream, limit }),
-            Some(stream) if self.channels.contains_key(&stream) => {
-                Err(OpenError::StreamInUse { stream })
-            }
-            Some(stream) => Ok(stream),
-            None => {
-                let free = (self.first_free..limit)
-                    .step_by(2)
-                    .find(|stream| !self.channels.contains_key(stream));
-                self.first_free = free.unwrap_or(limit | first_stream(self.role));
-                free.ok_or(OpenError::NoStream { limit })
-            }
-        }
-    }
-
-    fn insert(&mut self, stream: u16, options: &ChannelOptions, told: Told) -> ChannelId {
-        self.serial = self.serial.wrapping_add(1);
-        let channel = Channel {
-            serial: self.serial,
-            ordered: options.ordered,
-            reliability: options.reliability,
-            priority: options.priority,
-            confirmed: false,
-            told,
-            closing: false,
-            outgoing_reset: false,
-            incoming_reset: false,
-            buffered: Buffered::default(),
-        };
-        self.channels.insert(stream, channel);
-        ChannelId {
-            stream,
-            serial: self.serial,
-        }
-    }
-
-    fn push_dcep(&mut self, stream: u16, payload: Bytes) {
-        let channel = self
-            .channels
-            .get_mut(&stream)
-            .expect("a channel speaks only after it was inserted");
-        channel.buffered.queue(payload.len(), 0);
-        let priority = channel.priority;
-        // "All DCEP messages MUST be sent using ordered delivery and reliable transmission" (RFC 8832 §6).
-        let (unordered, reliability) = (false, Reliability::Reliable);
-        self.commands.push_back(Command::Send {
-            stream,
-            ppid: ppid::DCEP,
-            payload,
-            unordered,
-            reliability,
-            priority,
-        });
-    }
-
+    /// Our stream is reset after what is queued on it: "all the messages are delivered (or abandoned) before" (RFC 8831 §6.7).
     fn begin_closing(&mut self, stream: u16) {
-        if let Some(channel) = self.channels.get_mut(&stream)
+        if let Some(channel) = self.table.on_mut(stream)
             && !channel.closing
         {
             channel.closing = true;
@@ -490,52 +478,41 @@ impl Channels {
         }
     }
 
-    /// Closes what the peer spoke on without right. A stream that we cannot send on cannot be reset either.
-    fn refuse(&mut self, stream: u16) {
-        if stream >= self.streams() {
-            return;
-        }
-        if !self.channels.contains_key(&stream) {
-            self.insert(stream, &ChannelOptions::default(), Told::Nothing);
-        }
-        self.begin_closing(stream);
-    }
-
     fn forget_if_reset(&mut self, stream: u16) {
         if self
-            .channels
-            .get(&stream)
+            .table
+            .on(stream)
             .is_some_and(|channel| channel.outgoing_reset && channel.incoming_reset)
         {
             self.forget(stream);
         }
     }
 
-    /// Takes back a channel of which nothing went out.
-    fn forget_unsent(&mut self, stream: u16) {
-        let held = &mut self.held;
+    /// Forgets a channel of which nothing went out.
+    fn take_back(&mut self, stream: u16) {
         self.commands.retain(|command| match command {
-            Command::Send {
-                stream: of,
-                payload,
-                ppid,
-                ..
-            } if *of == stream => {
-                if *ppid != ppid::DCEP {
-                    *held = held.saturating_sub(payload.len() + MESSAGE_COST);
-                }
-                false
-            }
-            Command::Send { .. } | Command::Reset { .. } => true,
+            Command::Send { stream: of, .. } | Command::Reset { stream: of } => *of != stream,
         });
+        let held = self.commands.iter().map(|command| match command {
+            Command::Send { payload, ppid, .. } if *ppid != ppid::DCEP => {
+                payload.len() + MESSAGE_COST
+            }
+            Command::Send { .. } | Command::Reset { .. } => 0,
+        });
+        self.held = held.sum();
         self.forget(stream);
     }
 
+    fn forget_all(&mut self) {
+        self.commands.clear();
+        self.held = 0;
+        while let Some((stream, channel)) = self.table.pop_first() {
+            self.tell_closed(stream, &channel);
+        }
+    }
+
     fn forget(&mut self, stream: u16) {
-        if let Some(channel) = self.channels.remove(&stream) {
-            if stream % 2 == first_stream(self.role) {
-                self.first_free = self.first_free.min(stream);
-            }
+        if let Some(channel) = self.table.remove(stream) {
             self.tell_closed(stream, &channel);
         }
     }
@@ -550,18 +527,4 @@ impl Channels {
             });
         }
     }
-}
-
-/// The DTLS client gives even numbers, the server odd ones (RFC 8832 §6).
-fn first_stream(role: Role) -> u16 {
-    match role {
-        Role::Client => 0,
-        Role::Server => 1,
-    }
-}
-
-fn find(channels: &mut BTreeMap<u16, Channel>, id: ChannelId) -> Option<&mut Channel> {
-    channels
-        .get_mut(&id.stream)
-        .filter(|channel| channel.serial == id.serial)
 }

@@ -23,5 +23,9 @@ mod send;
 mod transport;
 mod tsn;
 
-pub use association::{Association, CloseReason, Config, CongestionControl, Event, Input, Output, Role, Stats};
-pub use channel::{ChannelId, ChannelOptions, ChannelState, Message, OpenError, Reliability, SendError};
+pub use association::{
+    Association, CloseReason, Config, CongestionControl, Event, Input, Output, Role, Stats,
+};
+pub use channel::{
+    ChannelId, ChannelOptions, ChannelState, Message, OpenError, Reliability, SendError,
+};
