@@ -92,7 +92,7 @@ impl Association {
         channel: ChannelId,
         message: Message,
     ) -> Result<(), SendError> {
-        let queued = self.channels.held() + self.transport.total_buffered();
+        let queued = self.channels.held() + self.transport.queued();
         self.channels
             .send(channel, message, queued, self.max_send_buffer)?;
         self.carry_out(now);
@@ -187,6 +187,9 @@ impl Association {
                 channels.sent(stream, self.transport.buffered(stream))
             }
             TransportEvent::OutgoingReset { stream } => channels.outgoing_reset(stream),
+            TransportEvent::OutgoingResetRefused { stream } => {
+                channels.outgoing_reset_refused(stream)
+            }
             TransportEvent::IncomingReset {
                 stream: Some(stream),
             } => channels.incoming_reset(stream),

@@ -35,6 +35,9 @@ pub(crate) const MAX_CHUNK: usize = 4 + 16 + 2 * MAX_STREAMS;
 /// A chunk carries two parameters at most (RFC 6525 §3.1), so that is what an honest peer can want to have answered again.
 const REMEMBERED: usize = 2;
 
+/// After so many a request counts as refused: Association.Max.Retrans (RFC 9260 §16).
+const MAX_UNANSWERED: u32 = 10;
+
 /// The timer doubles no further (RFC 9260 §16, RTO.Max).
 const MAX_BACKOFF: Duration = Duration::from_secs(60);
 
@@ -213,22 +216,23 @@ impl Resets {
             .and_then(|request| request.deadline)
     }
 
-    /// Time has passed. Whether a request went unanswered, which counts as one of the path's failures (RFC 6525 §5.1.1, RFC 9260
-    /// §8.1).
-    pub(crate) fn timeout(&mut self, now: Instant) -> bool {
+    /// Time has passed. A request that nobody answers is given up at last: data and heartbeats tell a dead path, so the failures need
+    /// not be added to the path's (RFC 6525 §5.1.1 would), and a peer that merely ignores requests keeps its other channels.
+    pub(crate) fn timeout(&mut self, now: Instant) {
         let Some(request) = self.outstanding.as_mut() else {
-            return false;
+            return;
         };
         if request.deadline.is_none_or(|deadline| deadline > now) {
-            return false;
+            return;
         }
         request.deadline = None;
         request.due = true;
-        if request.in_progress {
-            return false;
+        if !request.in_progress {
+            request.unanswered += 1;
         }
-        request.unanswered += 1;
-        true
+        if request.unanswered > MAX_UNANSWERED {
+            self.settle(|stream| Reset::Refused { stream });
+        }
     }
 
     /// Whether a request of this number is new, or was put off. Others are answered here: the last ones as before, any else as out of

@@ -145,6 +145,11 @@ impl Sender {
         self.queue.total_buffered()
     }
 
+    /// Messages of which that is, over all streams.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.waiting()
+    }
+
     pub(crate) fn in_flight(&self) -> usize {
         self.flight.in_flight()
     }

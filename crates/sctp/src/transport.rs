@@ -29,6 +29,7 @@ use chacha20::{
 use self::{link::Link, liveness::Liveness};
 use crate::{
     association::{CloseReason, Config, Input, Stats},
+    channel::MESSAGE_COST,
     packet::{Init, write_init},
     send::SendOptions,
     tsn::Tsn,
@@ -124,6 +125,10 @@ pub(crate) enum TransportEvent {
     },
     /// The outgoing stream was reset, as asked for.
     OutgoingReset {
+        stream: u16,
+    },
+    /// The outgoing stream will never be reset.
+    OutgoingResetRefused {
         stream: u16,
     },
     /// The peer reset its stream, or all of them.
@@ -249,11 +254,11 @@ impl Transport {
             .map_or(0, |link| link.sender.buffered(stream))
     }
 
-    /// The same over all streams.
-    pub(crate) fn total_buffered(&self) -> usize {
-        self.link
-            .as_ref()
-            .map_or(0, |link| link.sender.total_buffered())
+    /// What waits over all streams, with what keeping each message costs: no flood of tiny ones passes for nothing.
+    pub(crate) fn queued(&self) -> usize {
+        self.link.as_ref().map_or(0, |link| {
+            link.sender.total_buffered() + link.sender.waiting() * MESSAGE_COST
+        })
     }
 
     /// Resets the outgoing stream once everything queued on it went out.
@@ -295,6 +300,7 @@ impl Transport {
     }
 
     fn poll_event(&mut self) -> Option<TransportEvent> {
+        self.collect_resets();
         if let Some(event) = self.events.pop_front() {
             return Some(event);
         }

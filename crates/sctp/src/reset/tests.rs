@@ -144,13 +144,10 @@ fn an_unanswered_request_is_sent_again_as_it_was_ever_later() {
     for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
         let deadline = resets.deadline().expect("the timer runs");
         assert_eq!(deadline - now, Duration::from_secs(wait));
-        assert!(!resets.timeout(deadline - Duration::from_millis(1)));
+        resets.timeout(deadline - Duration::from_millis(1));
         assert!(!resets.has_output());
         now = deadline;
-        assert!(
-            resets.timeout(now),
-            "an unanswered request counts against the path"
-        );
+        resets.timeout(now);
         assert_eq!(resets.deadline(), None);
         assert_eq!(request_of(&mut resets, now, Tsn(99)), Some(first.clone()));
     }
@@ -163,8 +160,32 @@ fn in_progress_asks_again_under_the_same_number_and_counts_nothing() {
     let first = request_of(&mut resets, now, Tsn(5)).expect("due");
     hand_answer(&mut resets, now, (first.number, ResetResult::InProgress));
     assert_eq!(events(&mut resets), []);
-    assert!(!resets.timeout(now + RTO), "the peer did answer");
-    assert_eq!(request_of(&mut resets, now + RTO, Tsn(6)), Some(first));
+    resets.timeout(now + RTO);
+    for _ in 0..100 {
+        assert_eq!(
+            request_of(&mut resets, now + RTO, Tsn(6)),
+            Some(first.clone())
+        );
+        hand_answer(&mut resets, now, (first.number, ResetResult::InProgress));
+        resets.timeout(now + RTO);
+    }
+    assert_eq!(events(&mut resets), [], "the peer did answer");
+}
+
+#[test]
+fn a_request_that_is_never_answered_is_given_up() {
+    let mut resets = ours();
+    resets.request(4);
+    let mut sent = 0;
+    let mut now = Instant::now();
+    while request_of(&mut resets, now, Tsn(5)).is_some() {
+        sent += 1;
+        now = resets.deadline().expect("the timer runs");
+        resets.timeout(now);
+    }
+    assert_eq!(sent, 1 + MAX_UNANSWERED);
+    assert_eq!(events(&mut resets), [Reset::Refused { stream: 4 }]);
+    assert_eq!(resets.deadline(), None);
 }
 
 #[test]
@@ -368,8 +389,10 @@ proptest! {
         let (mut last_tsn, mut named) = (arrived, 0);
         let (mut done_here, mut done_there) = (vec![], vec![]);
         let mut batches = batches.into_iter();
-        // What the schedule leaves over is brought by a path that has become good.
-        let fates = fates.into_iter().chain(std::iter::repeat((Fate::Arrives, Fate::Arrives))).take(200);
+        // The path is good now and then, and in the end; else requests are given up.
+        let good = (Fate::Arrives, Fate::Arrives);
+        let fates = fates.chunks(5).flat_map(|some| some.iter().copied().chain([good]));
+        let fates = fates.chain(std::iter::repeat(good)).take(200);
         for (fate_there, fate_back) in fates {
             for _ in 0..batches.next().unwrap_or(0) {
                 last_tsn = last_tsn.next();

@@ -46,6 +46,8 @@ pub(super) struct Queue {
     begun: Option<u16>,
     next_message: MessageId,
     buffered: usize,
+    /// How many messages wait, wholly or in part.
+    waiting: usize,
     /// Messages whose lifetime ended before any of them was sent.
     expired: u64,
     /// Streams whose buffered amount fell since last asked.
@@ -90,6 +92,7 @@ impl Queue {
             begun: None,
             next_message: 0,
             buffered: 0,
+            waiting: 0,
             expired: 0,
             fell: Vec::new(),
         }
@@ -111,6 +114,7 @@ impl Queue {
         let id = self.next_message;
         self.next_message += 1;
         self.buffered += payload.len();
+        self.waiting += 1;
         let state = self.streams.entry(stream).or_default();
         state.buffered += payload.len();
         if state.messages.is_empty() {
@@ -136,6 +140,11 @@ impl Queue {
 
     pub(super) const fn total_buffered(&self) -> usize {
         self.buffered
+    }
+
+    /// Messages that are not wholly in packets.
+    pub(super) const fn waiting(&self) -> usize {
+        self.waiting
     }
 
     pub(super) const fn expired(&self) -> u64 {
@@ -242,6 +251,7 @@ impl Queue {
         let cost = (length as u64 * 1024) / u64::from(message.priority) + 1;
         if ending {
             state.messages.pop_front();
+            self.waiting -= 1;
         }
         state.buffered -= length;
         self.buffered -= length;
@@ -270,6 +280,7 @@ impl Queue {
         if let Some(message) = state.messages.pop_front() {
             state.buffered -= message.rest.len();
             self.buffered -= message.rest.len();
+            self.waiting -= 1;
             if !state.fell {
                 state.fell = true;
                 self.fell.push(stream);

@@ -143,8 +143,7 @@ impl Transport {
                     link.sender.restart_stream(stream);
                     TransportEvent::OutgoingReset { stream }
                 }
-                // It stays as it is, numbers going on; whoever asked is done with it.
-                Reset::Refused { stream } => TransportEvent::OutgoingReset { stream },
+                Reset::Refused { stream } => TransportEvent::OutgoingResetRefused { stream },
                 Reset::Incoming { stream } => {
                     link.receiver.reset_stream(stream);
                     TransportEvent::IncomingReset {
