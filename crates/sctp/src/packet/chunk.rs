@@ -32,10 +32,10 @@ pub(crate) mod kind {
 
 /// Flags of DATA and I-DATA (RFC 9260 §3.3.1).
 pub(super) mod flag {
-    pub(in crate::packet) const ENDING: u8 = 1;
-    pub(in crate::packet) const BEGINNING: u8 = 2;
-    pub(in crate::packet) const UNORDERED: u8 = 4;
-    pub(in crate::packet) const IMMEDIATE: u8 = 8;
+    pub(crate) const ENDING: u8 = 1;
+    pub(crate) const BEGINNING: u8 = 2;
+    pub(crate) const UNORDERED: u8 = 4;
+    pub(crate) const IMMEDIATE: u8 = 8;
 }
 
 /// The T bit of ABORT and SHUTDOWN COMPLETE: the verification tag is the receiver's own, reflected (RFC 9260 §8.5.1).
