@@ -6,6 +6,8 @@
 
 mod config;
 mod output;
+#[cfg(test)]
+mod tests;
 
 use std::time::Instant;
 
@@ -48,7 +50,10 @@ pub struct Association {
 
 impl Association {
     /// An association that has sent nothing yet. `seed` must be unguessable and used once: tags, TSNs and the cookie's key come of it.
-    pub fn new(config: Config, seed: [u8; 32]) -> Self {
+    pub fn new(mut config: Config, seed: [u8; 32]) -> Self {
+        // A message is taken from the window as a whole: one that is larger would never be complete.
+        let least = u32::try_from(config.max_message_size.saturating_mul(2)).unwrap_or(u32::MAX);
+        config.receive_window = config.receive_window.max(least);
         Self {
             channels: Channels::new(config.role, config.peer_max_message_size),
             max_send_buffer: config.max_send_buffer,

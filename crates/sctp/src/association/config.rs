@@ -27,7 +27,8 @@ pub struct Config {
     /// The largest message the peer accepts (its `a=max-message-size`); 0 means any. 256 KiB; a description without the attribute
     /// means 65,536 (RFC 8841 §6.1).
     pub peer_max_message_size: usize,
-    /// How much the peer may have sent that was not taken from [`poll_output`](crate::Association::poll_output) yet. 4 MiB.
+    /// How much the peer may have sent that was not taken from [`poll_output`](crate::Association::poll_output) yet; at least twice
+    /// `max_message_size`, else that counts. 4 MiB.
     pub receive_window: u32,
     /// How much may be sent that was not acknowledged yet, whatever peer and path would allow. 16 MiB.
     pub max_flight: usize,
