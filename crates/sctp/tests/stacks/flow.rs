@@ -138,6 +138,11 @@ impl Got {
         self.bytes[slice] += bytes.len();
     }
 
+    /// Bytes of bulk messages.
+    pub(crate) fn total(&self) -> usize {
+        self.bytes.iter().sum()
+    }
+
     /// Bits a second that arrived between two times.
     pub(crate) fn rate(&self, from: Duration, until: Duration) -> f64 {
         let slice = |time: Duration| (time.as_nanos() / SLICE.as_nanos()) as usize;

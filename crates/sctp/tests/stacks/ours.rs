@@ -1,6 +1,6 @@
 //! Ours behind the common face.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 use crowfly_sctp::{
@@ -14,7 +14,8 @@ use super::{Channel, Event, Setup, Stack};
 pub(crate) struct Ours {
     pub(crate) association: Association,
     buffer: Vec<u8>,
-    channels: HashMap<Channel, ChannelId>,
+    /// By stream; a list, because a benchmark looks here for every message.
+    channels: Vec<Option<ChannelId>>,
     events: VecDeque<Event>,
 }
 
@@ -29,7 +30,7 @@ impl Ours {
         Self {
             association: Association::new(config, bytes),
             buffer: Vec::new(),
-            channels: HashMap::new(),
+            channels: Vec::new(),
             events: VecDeque::new(),
         }
     }
@@ -47,6 +48,18 @@ impl Ours {
         }
     }
 
+    fn known(&self, channel: Channel) -> Option<ChannelId> {
+        self.channels.get(usize::from(channel)).copied().flatten()
+    }
+
+    fn remember(&mut self, channel: ChannelId) {
+        let stream = usize::from(channel.stream());
+        if self.channels.len() <= stream {
+            self.channels.resize(stream + 1, None);
+        }
+        self.channels[stream] = Some(channel);
+    }
+
     fn event(&mut self, event: OwnEvent) {
         let event = match event {
             OwnEvent::Established => Event::Established,
@@ -55,7 +68,7 @@ impl Ours {
                 options,
                 by_peer,
             } => {
-                self.channels.insert(channel.stream(), channel);
+                self.remember(channel);
                 if !by_peer {
                     return;
                 }
@@ -63,7 +76,7 @@ impl Ours {
             }
             OwnEvent::Message { channel, message } => Event::Message(channel.stream(), message),
             OwnEvent::ChannelClosed { channel } => {
-                self.channels.remove(&channel.stream());
+                self.channels[usize::from(channel.stream())] = None;
                 Event::ChannelClosed(channel.stream())
             }
             OwnEvent::Closed { reason } => Event::Closed(format!("{reason:?}")),
@@ -83,25 +96,25 @@ impl Stack for Ours {
             .association
             .open(options.clone())
             .expect("a free stream");
-        self.channels.insert(channel.stream(), channel);
+        self.remember(channel);
         channel.stream()
     }
 
     fn send(&mut self, now: Instant, channel: Channel, message: Message) -> bool {
-        let Some(channel) = self.channels.get(&channel) else {
+        let Some(channel) = self.known(channel) else {
             return false;
         };
-        self.association.send(now, *channel, message).is_ok()
+        self.association.send(now, channel, message).is_ok()
     }
 
     fn buffered(&mut self, channel: Channel) -> usize {
-        let channel = self.channels.get(&channel);
-        channel.map_or(0, |channel| self.association.buffered_amount(*channel))
+        let channel = self.known(channel);
+        channel.map_or(0, |channel| self.association.buffered_amount(channel))
     }
 
     fn close(&mut self, _now: Instant, channel: Channel) {
-        if let Some(channel) = self.channels.get(&channel) {
-            self.association.close(*channel);
+        if let Some(channel) = self.known(channel) {
+            self.association.close(channel);
         }
     }
 
