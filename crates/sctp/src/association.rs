@@ -2,7 +2,7 @@
 //!
 //! In the shape of every state machine of this house: give it an [`Input`] and the time, then take every [`Output`] until it yields
 //! only the next timeout. [`Channels`] knows data channels and no TSN, [`Transport`] knows TSNs and no data channel; this file carries
-//! the one's commands and the other's events across, and nothing else.
+//! the one's actions and the other's events across, and nothing else.
 
 mod config;
 mod output;
@@ -18,7 +18,7 @@ pub use self::output::{CloseReason, Event, Output, Stats};
 pub use crate::congestion::CongestionControl;
 use crate::{
     channel::{
-        ChannelId, ChannelOptions, ChannelState, Channels, Command, Message, OpenError, SendError,
+        Action, ChannelId, ChannelOptions, ChannelState, Channels, Message, OpenError, SendError,
     },
     send::SendOptions,
     transport::{Transport, TransportEvent, TransportOutput},
@@ -153,9 +153,9 @@ impl Association {
 
     /// Hands to the transport what channels and user want of it.
     fn carry_out(&mut self, now: Instant) {
-        while let Some(command) = self.channels.poll_command() {
-            match command {
-                Command::Send {
+        while let Some(action) = self.channels.poll_action() {
+            match action {
+                Action::Send {
                     stream,
                     ppid,
                     payload,
@@ -170,7 +170,7 @@ impl Association {
                     };
                     self.transport.send(now, stream, ppid, payload, &options);
                 }
-                Command::Reset { stream } => self.transport.reset_stream(stream),
+                Action::Reset { stream } => self.transport.reset_stream(stream),
             }
         }
         if std::mem::take(&mut self.shutdown) {

@@ -1,6 +1,6 @@
 //! Data channels: DCEP (RFC 8832), stream ids by DTLS role, options, buffered amount.
 //!
-//! [`Channels`] is pure: what the transport tells goes in by methods, what it shall do comes out as [`Command`]s, and the user gets
+//! [`Channels`] is pure: what the transport tells goes in by methods, what it shall do comes out as [`Action`]s, and the user gets
 //! [`Event`]s. It knows streams and payload protocols, and nothing of chunks, TSNs or time.
 //!
 //! A channel is the two streams of one number, one each way. Its number is free again once both are reset (RFC 8831 §6.7): until then
@@ -60,7 +60,7 @@ pub enum ChannelState {
 
 /// What the transport shall do.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Command {
+pub(crate) enum Action {
     /// Queue a message.
     Send {
         stream: u16,
@@ -81,8 +81,8 @@ pub(crate) struct Channels {
     limit: usize,
     phase: Phase,
     table: Table,
-    commands: VecDeque<Command>,
-    /// What the commands hold that wait for the association.
+    actions: VecDeque<Action>,
+    /// What the actions hold that wait for the association.
     held: usize,
     events: VecDeque<Event>,
     ignored: u64,
@@ -139,12 +139,12 @@ impl Channel {
         }
     }
 
-    fn send(&mut self, stream: u16, message: Message) -> Command {
+    fn send(&mut self, stream: u16, message: Message) -> Action {
         let size = message.len();
         let (ppid, payload) = message.into_wire();
         self.buffered.queue(payload.len(), size);
         let unordered = !self.ordered && self.confirmed;
-        Command::Send {
+        Action::Send {
             stream,
             ppid,
             payload,
@@ -155,10 +155,10 @@ impl Channel {
     }
 
     /// "All DCEP messages MUST be sent using ordered delivery and reliable transmission" (RFC 8832 §6).
-    fn send_dcep(&mut self, stream: u16, payload: Bytes) -> Command {
+    fn send_dcep(&mut self, stream: u16, payload: Bytes) -> Action {
         self.buffered.queue(payload.len(), 0);
         let reliability = Reliability::Reliable;
-        Command::Send {
+        Action::Send {
             stream,
             ppid: ppid::DCEP,
             payload,
@@ -181,7 +181,7 @@ impl Channels {
             },
             phase: Phase::Connecting,
             table: Table::new(role),
-            commands: VecDeque::new(),
+            actions: VecDeque::new(),
             held: 0,
             events: VecDeque::new(),
             ignored: 0,
@@ -200,7 +200,7 @@ impl Channels {
         if options.negotiated.is_some() {
             channel.confirmed = true; // there is no OPEN to be overtaken
         } else {
-            self.commands
+            self.actions
                 .push_back(channel.send_dcep(stream, Dcep::open(&options)));
         }
         if self.phase == Phase::Connecting {
@@ -242,7 +242,7 @@ impl Channels {
         if self.phase == Phase::Connecting {
             self.held += size + MESSAGE_COST;
         }
-        self.commands.push_back(channel.send(id.stream, message));
+        self.actions.push_back(channel.send(id.stream, message));
         Ok(())
     }
 
@@ -412,9 +412,9 @@ impl Channels {
 /// What comes of it.
 impl Channels {
     /// What the transport shall do next; nothing before the association is up.
-    pub(crate) fn poll_command(&mut self) -> Option<Command> {
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
         if matches!(self.phase, Phase::Up(_)) {
-            self.commands.pop_front()
+            self.actions.pop_front()
         } else {
             None
         }
@@ -442,7 +442,7 @@ impl Channels {
                 let (id, channel) = self.table.insert(stream, &options);
                 channel.told = Told::Opened;
                 channel.confirmed = true;
-                self.commands
+                self.actions
                     .push_back(channel.send_dcep(stream, Dcep::ack()));
                 self.events.push_back(Event::ChannelOpened {
                     channel: id,
@@ -474,7 +474,7 @@ impl Channels {
             && !channel.closing
         {
             channel.closing = true;
-            self.commands.push_back(Command::Reset { stream });
+            self.actions.push_back(Action::Reset { stream });
         }
     }
 
@@ -490,21 +490,21 @@ impl Channels {
 
     /// Forgets a channel of which nothing went out.
     fn take_back(&mut self, stream: u16) {
-        self.commands.retain(|command| match command {
-            Command::Send { stream: of, .. } | Command::Reset { stream: of } => *of != stream,
+        self.actions.retain(|action| match action {
+            Action::Send { stream: of, .. } | Action::Reset { stream: of } => *of != stream,
         });
-        let held = self.commands.iter().map(|command| match command {
-            Command::Send { payload, ppid, .. } if *ppid != ppid::DCEP => {
+        let held = self.actions.iter().map(|action| match action {
+            Action::Send { payload, ppid, .. } if *ppid != ppid::DCEP => {
                 payload.len() + MESSAGE_COST
             }
-            Command::Send { .. } | Command::Reset { .. } => 0,
+            Action::Send { .. } | Action::Reset { .. } => 0,
         });
         self.held = held.sum();
         self.forget(stream);
     }
 
     fn forget_all(&mut self) {
-        self.commands.clear();
+        self.actions.clear();
         self.held = 0;
         while let Some((stream, channel)) = self.table.pop_first() {
             self.tell_closed(stream, &channel);

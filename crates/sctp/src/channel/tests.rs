@@ -1,8 +1,8 @@
-//! Channels by themselves, then two sides with a path between them that keeps order on each stream and nowhere else.
+//! Channels by themselves; [`pair`] sets two against each other.
+
+mod pair;
 
 use std::time::Duration;
-
-use proptest::prelude::*;
 
 use super::*;
 
@@ -23,8 +23,8 @@ fn events(channels: &mut Channels) -> Vec<Event> {
     std::iter::from_fn(|| channels.poll_event()).collect()
 }
 
-fn commands(channels: &mut Channels) -> Vec<Command> {
-    std::iter::from_fn(|| channels.poll_command()).collect()
+fn actions(channels: &mut Channels) -> Vec<Action> {
+    std::iter::from_fn(|| channels.poll_action()).collect()
 }
 
 fn send(channels: &mut Channels, id: ChannelId, message: Message) -> Result<(), SendError> {
@@ -43,8 +43,8 @@ fn opened(channels: &mut Channels) -> ChannelId {
         [Event::ChannelOpened { by_peer: false, .. }]
     ));
     assert!(matches!(
-        commands(channels)[..],
-        [Command::Send {
+        actions(channels)[..],
+        [Action::Send {
             ppid: ppid::DCEP,
             ..
         }]
@@ -88,14 +88,14 @@ fn an_open_is_answered_and_both_sides_know_the_options() {
     };
     let ours = client.open(options.clone()).expect("free");
     assert_eq!(ours.stream(), 0);
-    let Some(Command::Send {
+    let Some(Action::Send {
         stream: 0,
         ppid: 50,
         payload,
         unordered: false,
         reliability,
         priority: 1024,
-    }) = client.poll_command()
+    }) = client.poll_action()
     else {
         panic!("OPEN")
     };
@@ -117,7 +117,7 @@ fn an_open_is_answered_and_both_sides_know_the_options() {
         panic!("{opened:?}")
     };
     assert_eq!(*said, options);
-    let ack = Command::Send {
+    let ack = Action::Send {
         stream: 0,
         ppid: 50,
         payload: Bytes::from_static(&[2]),
@@ -125,7 +125,7 @@ fn an_open_is_answered_and_both_sides_know_the_options() {
         reliability: Reliability::Reliable,
         priority: 1024,
     };
-    assert_eq!(commands(&mut server), [ack]);
+    assert_eq!(actions(&mut server), [ack]);
     assert_eq!(server.state(*theirs), ChannelState::Open);
 }
 
@@ -137,15 +137,15 @@ fn unordered_messages_are_ordered_until_the_peer_knows_the_channel() {
     };
     let is_unordered = |channels: &mut Channels, id| {
         send(channels, id, text("a")).expect("open");
-        match channels.poll_command() {
-            Some(Command::Send { unordered, .. }) => unordered,
+        match channels.poll_action() {
+            Some(Action::Send { unordered, .. }) => unordered,
             other => panic!("{other:?}"),
         }
     };
     for (what, payload) in [(ppid::DCEP, Dcep::ack()), (ppid::STRING, "first".into())] {
         let mut channels = up(Role::Client);
         let id = channels.open(unordered.clone()).expect("free");
-        channels.poll_command();
+        channels.poll_action();
         assert!(!is_unordered(&mut channels, id), "it could overtake OPEN");
         channels.message(id.stream(), what, payload);
         assert!(is_unordered(&mut channels, id));
@@ -160,7 +160,7 @@ fn unordered_messages_are_ordered_until_the_peer_knows_the_channel() {
     assert!(is_unordered(&mut channels, negotiated), "there is no OPEN");
     events(&mut channels);
     let theirs = opened_by_peer(&mut channels, 9, &unordered);
-    channels.poll_command();
+    channels.poll_action();
     assert!(is_unordered(&mut channels, theirs), "they opened it");
 }
 
@@ -189,7 +189,7 @@ fn before_the_association_is_up_everything_waits_in_order() {
     channels.close(dropped);
     assert_eq!(channels.held(), 8 + 3 * MESSAGE_COST);
     assert_eq!(
-        (channels.poll_command(), events(&mut channels)),
+        (channels.poll_action(), events(&mut channels)),
         (None, vec![Event::ChannelClosed { channel: dropped }])
     );
 
@@ -205,10 +205,10 @@ fn before_the_association_is_up_everything_waits_in_order() {
         opened,
     ];
     assert_eq!(events(&mut channels), expected);
-    let said: Vec<_> = commands(&mut channels)
+    let said: Vec<_> = actions(&mut channels)
         .into_iter()
-        .map(|command| match command {
-            Command::Send {
+        .map(|action| match action {
+            Action::Send {
                 stream: 1,
                 ppid,
                 payload,
@@ -283,7 +283,7 @@ fn what_cannot_be_sent_says_why_and_leaves_nothing_behind() {
         Err(SendError::BufferFull { size: 100 })
     );
     assert_eq!(
-        (channels.buffered_amount(id), commands(&mut channels)),
+        (channels.buffered_amount(id), actions(&mut channels)),
         (0, vec![])
     );
     assert_eq!(
@@ -319,13 +319,13 @@ fn a_channel_closes_after_what_was_queued_and_is_over_once_both_sides_are_reset(
         channels.close(id);
         channels.close(id);
         assert_eq!(channels.state(id), ChannelState::Closing);
-        let commands = commands(&mut channels);
+        let actions = actions(&mut channels);
         assert!(
             matches!(
-                commands[..],
-                [Command::Send { .. }, Command::Reset { stream: 0 }]
+                actions[..],
+                [Action::Send { .. }, Action::Reset { stream: 0 }]
             ),
-            "{commands:?}"
+            "{actions:?}"
         );
         channels.message(0, ppid::STRING, "dropped, as a browser does".into());
         if outgoing_first {
@@ -360,9 +360,9 @@ fn a_channel_closes_after_what_was_queued_and_is_over_once_both_sides_are_reset(
 fn the_peers_reset_is_answered_with_ours() {
     let mut channels = up(Role::Client);
     let id = opened_by_peer(&mut channels, 1, &labeled(""));
-    commands(&mut channels);
+    actions(&mut channels);
     channels.incoming_reset(1);
-    assert_eq!(commands(&mut channels), [Command::Reset { stream: 1 }]);
+    assert_eq!(actions(&mut channels), [Action::Reset { stream: 1 }]);
     assert_eq!(channels.state(id), ChannelState::Closing);
     channels.outgoing_reset(1);
     assert_eq!(
@@ -373,8 +373,8 @@ fn the_peers_reset_is_answered_with_ours() {
     let (first, second) = (opened(&mut channels), opened(&mut channels));
     channels.all_incoming_reset();
     assert_eq!(
-        commands(&mut channels),
-        [first, second].map(|id| Command::Reset {
+        actions(&mut channels),
+        [first, second].map(|id| Action::Reset {
             stream: id.stream()
         })
     );
@@ -385,7 +385,7 @@ fn a_reset_that_is_refused_ends_the_channel_and_keeps_its_number() {
     let mut channels = up(Role::Client);
     let id = opened(&mut channels);
     channels.close(id);
-    assert_eq!(commands(&mut channels), [Command::Reset { stream: 0 }]);
+    assert_eq!(actions(&mut channels), [Action::Reset { stream: 0 }]);
     channels.outgoing_reset_refused(0);
     assert_eq!(
         events(&mut channels),
@@ -411,11 +411,7 @@ fn what_a_peer_may_not_do_closes_the_channel_and_is_not_acknowledged() {
         let mut channels = up(Role::Client);
         channels.message(stream, ppid, payload.clone());
         channels.message(stream, ppid, payload);
-        assert_eq!(
-            commands(&mut channels),
-            [Command::Reset { stream }],
-            "{why}"
-        );
+        assert_eq!(actions(&mut channels), [Action::Reset { stream }], "{why}");
         channels.outgoing_reset(stream);
         channels.incoming_reset(stream);
         assert_eq!(events(&mut channels), [], "{why}: nobody hears of it");
@@ -436,9 +432,9 @@ fn a_second_open_and_parts_of_messages_close_the_channel_that_is_there() {
     ] {
         let mut channels = up(Role::Server);
         let id = opened_by_peer(&mut channels, 0, &labeled(""));
-        commands(&mut channels);
+        actions(&mut channels);
         channels.message(0, ppid, payload);
-        assert_eq!(commands(&mut channels), [Command::Reset { stream: 0 }]);
+        assert_eq!(actions(&mut channels), [Action::Reset { stream: 0 }]);
         assert_eq!(channels.state(id), ChannelState::Closing);
     }
 }
@@ -449,7 +445,7 @@ fn a_stream_that_we_have_not_is_left_alone() {
     channels.message(STREAMS, ppid::DCEP, Dcep::open(&labeled("")));
     channels.message(STREAMS, ppid::STRING, "a".into());
     assert_eq!(
-        (commands(&mut channels), events(&mut channels)),
+        (actions(&mut channels), events(&mut channels)),
         (vec![], vec![])
     );
     assert!(channels.table.on(STREAMS).is_none());
@@ -459,11 +455,11 @@ fn a_stream_that_we_have_not_is_left_alone() {
 fn messages_of_unknown_protocols_are_dropped() {
     let mut channels = up(Role::Server);
     opened_by_peer(&mut channels, 0, &labeled(""));
-    commands(&mut channels);
+    actions(&mut channels);
     channels.message(0, 99, "a".into());
     assert_eq!(
         (
-            commands(&mut channels),
+            actions(&mut channels),
             events(&mut channels),
             channels.ignored()
         ),
@@ -512,7 +508,7 @@ fn the_end_closes_every_channel_once_and_then_itself() {
         events(&mut channels),
         [closed(first), closed(theirs), closed(second), over]
     );
-    assert_eq!(commands(&mut channels), []);
+    assert_eq!(actions(&mut channels), []);
 }
 
 #[test]
@@ -526,191 +522,6 @@ fn a_peer_that_began_anew_knows_no_channel() {
         events(&mut channels),
         [Event::ChannelClosed { channel: old }, Event::Established]
     );
-    assert_eq!(commands(&mut channels), []);
+    assert_eq!(actions(&mut channels), []);
     assert_eq!(opened(&mut channels).stream(), 0);
-}
-
-/// Something one of two users does, or a step of the path.
-#[derive(Debug, Clone, Copy)]
-enum Act {
-    Open { side: usize },
-    Send { side: usize, channel: usize },
-    Close { side: usize, channel: usize },
-    Carry { side: usize, stream: u16 },
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let side = || 0..2_usize;
-    prop_oneof![
-        1 => side().prop_map(|side| Act::Open { side }),
-        3 => (side(), 0..8_usize).prop_map(|(side, channel)| Act::Send { side, channel }),
-        1 => (side(), 0..8_usize).prop_map(|(side, channel)| Act::Close { side, channel }),
-        8 => (side(), 0..6_u16).prop_map(|(side, stream)| Act::Carry { side, stream }),
-    ]
-}
-
-/// One side, what it has sent that is on its way, and what its user saw.
-#[derive(Debug)]
-struct Side {
-    channels: Channels,
-    on_the_way: Vec<Command>,
-    open: Vec<ChannelId>,
-    closed: Vec<ChannelId>,
-    /// What arrived, by number of the message.
-    received: Vec<u32>,
-    /// It closed channels itself, so what was on the way to it may be dropped.
-    closes: bool,
-}
-
-#[derive(Debug)]
-struct Pair {
-    sides: [Side; 2],
-    sent: [Vec<u32>; 2],
-    next: u32,
-}
-
-impl Pair {
-    fn new() -> Self {
-        let side = |role| Side {
-            channels: up(role),
-            on_the_way: vec![],
-            open: vec![],
-            closed: vec![],
-            received: vec![],
-            closes: false,
-        };
-        Self {
-            sides: [side(Role::Client), side(Role::Server)],
-            sent: [vec![], vec![]],
-            next: 0,
-        }
-    }
-
-    fn act(&mut self, act: Act) {
-        match act {
-            Act::Open { side } => {
-                self.sides[side]
-                    .channels
-                    .open(labeled(""))
-                    .expect("there are streams");
-            }
-            Act::Send { side, channel } => {
-                if let Some(&id) = self.sides[side].open.get(channel) {
-                    let message = Message::Binary(self.next.to_be_bytes().to_vec().into());
-                    if send(&mut self.sides[side].channels, id, message).is_ok() {
-                        self.sent[side].push(self.next);
-                        self.next += 1;
-                    }
-                }
-            }
-            Act::Close { side, channel } => {
-                if let Some(&id) = self.sides[side].open.get(channel) {
-                    self.sides[side].closes = true;
-                    self.sides[side].channels.close(id);
-                }
-            }
-            Act::Carry { side, stream } => {
-                self.carry(side, |of| of == stream);
-            }
-        }
-        self.look();
-    }
-
-    /// Brings the next of a stream across. A reset arrives after what was sent before it, and is confirmed.
-    fn carry(&mut self, side: usize, is_wanted: impl Fn(u16) -> bool) -> bool {
-        let way = &mut self.sides[side].on_the_way;
-        let next = way.iter().position(|command| match command {
-            Command::Send { stream, .. } | Command::Reset { stream } => is_wanted(*stream),
-        });
-        let Some(next) = next else { return false };
-        match way.remove(next) {
-            Command::Send {
-                stream,
-                ppid,
-                payload,
-                ..
-            } => self.sides[1 - side].channels.message(stream, ppid, payload),
-            Command::Reset { stream } => {
-                self.sides[1 - side].channels.incoming_reset(stream);
-                self.sides[side].channels.outgoing_reset(stream);
-            }
-        }
-        true
-    }
-
-    fn look(&mut self) {
-        for side in &mut self.sides {
-            side.on_the_way.extend(commands(&mut side.channels));
-            for event in events(&mut side.channels) {
-                match event {
-                    Event::ChannelOpened { channel, .. } => side.open.push(channel),
-                    Event::Message {
-                        channel,
-                        message: Message::Binary(bytes),
-                    } => {
-                        assert!(
-                            side.open.contains(&channel),
-                            "a message of a channel that is not open"
-                        );
-                        side.received.push(u32::from_be_bytes(
-                            bytes[..].try_into().expect("four bytes"),
-                        ));
-                    }
-                    Event::ChannelClosed { channel } => {
-                        assert!(
-                            side.open.contains(&channel) && !side.closed.contains(&channel),
-                            "closed once"
-                        );
-                        side.open.retain(|id| *id != channel);
-                        side.closed.push(channel);
-                    }
-                    other => panic!("{other:?}"),
-                }
-            }
-        }
-    }
-}
-
-proptest! {
-    /// Whatever two users do and however streams overtake each other: both see the same channels, each closed once, what one sent the
-    /// other gets unless it closed a channel itself, and in the end every number is free.
-    #[test]
-    fn two_sides_agree(acts in proptest::collection::vec(act(), 0..200)) {
-        let mut pair = Pair::new();
-        acts.into_iter().for_each(|act| pair.act(act));
-        while pair.carry(0, |_| true) || pair.carry(1, |_| true) {
-            pair.look();
-        }
-        for side in [0, 1] {
-            let (sender, receiver) = (&pair.sides[side], &pair.sides[1 - side]);
-            prop_assert_eq!(sender.open.len(), receiver.open.len());
-            prop_assert_eq!(sender.closed.len(), receiver.closed.len());
-            prop_assert_eq!(sender.channels.ignored() > 0 && !sender.closes, false, "dropped without a reason");
-            let (mut sent, mut received) = (pair.sent[side].clone(), receiver.received.clone());
-            sent.sort_unstable();
-            received.sort_unstable();
-            if receiver.closes {
-                prop_assert!(received.iter().all(|number| sent.binary_search(number).is_ok()));
-                prop_assert!(received.windows(2).all(|pair| pair[0] < pair[1]), "none twice");
-            } else {
-                prop_assert_eq!(received, sent);
-            }
-        }
-        for side in [0, 1] {
-            let open = std::mem::take(&mut pair.sides[side].open);
-            open.into_iter().for_each(|id| pair.sides[side].channels.close(id));
-            pair.sides[side].open = vec![];
-        }
-        for side in &mut pair.sides {
-            side.on_the_way.extend(commands(&mut side.channels));
-        }
-        while pair.carry(0, |_| true) || pair.carry(1, |_| true) {
-            for side in &mut pair.sides {
-                side.on_the_way.extend(commands(&mut side.channels));
-            }
-        }
-        for side in &pair.sides {
-            prop_assert_eq!(side.channels.table.streams_from(0), Vec::<u16>::new());
-        }
-    }
 }
