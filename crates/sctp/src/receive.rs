@@ -13,6 +13,8 @@ mod arrived;
 mod assembly;
 mod delivery;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
 
 use std::time::Instant;
@@ -153,7 +155,9 @@ impl Receiver {
         if data.stream >= self.config.streams {
             return Ok(Arrival::InvalidStream);
         }
-        if let Some(message) = self.assembly.add(at, data)? {
+        if !self.is_over(data)
+            && let Some(message) = self.assembly.add(at, data)?
+        {
             self.delivery.add(message);
         }
         self.after_advance()?;
@@ -185,9 +189,11 @@ impl Receiver {
         if self.forward(forward.cumulative) {
             for (stream, unordered, mid) in forward.streams() {
                 self.assembly.skip(stream, unordered, mid);
-                if !unordered {
-                    self.delivery
-                        .skip(stream, Order::Interleaved { mid, fsn: 0 });
+                if unordered {
+                    self.delivery.give_up_unordered(stream, mid);
+                } else {
+                    let last = Order::Interleaved { mid, fsn: 0 };
+                    self.delivery.skip(stream, last);
                 }
             }
             self.after_advance()?;
@@ -276,6 +282,16 @@ impl Receiver {
         let limit = self.config.window + self.config.window / 4;
         self.held() + length + OVERHEAD <= limit
             || (self.arrived.is_next(at) && !self.delivery.has_ready())
+    }
+
+    /// Nobody waits for it. With DATA the TSN alone tells, see [`Assembly::sweep`].
+    fn is_over(&mut self, data: &Data<'_>) -> bool {
+        match data.order {
+            Order::Sequence { .. } => false,
+            Order::Interleaved { mid, .. } => {
+                self.delivery.is_over(data.stream, data.unordered, mid)
+            }
+        }
     }
 
     /// True if it moves us.

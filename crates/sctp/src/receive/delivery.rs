@@ -18,6 +18,8 @@ pub(super) struct Delivery {
 struct Stream {
     next: u64,
     waiting: BTreeMap<u64, Received>,
+    /// The last unordered message that was given up, by its MID, until numbers have gone so far that it would seem to lie ahead.
+    given_up: Option<u32>,
 }
 
 impl Stream {
@@ -54,6 +56,23 @@ impl Delivery {
         let message = self.ready.pop_front()?;
         self.held -= charge(&message);
         Some(message)
+    }
+
+    /// Nobody waits for this fragment any more: its message was given up, though not this TSN.
+    pub(super) fn is_over(&mut self, stream: u16, unordered: bool, mid: u32) -> bool {
+        let Some(stream) = self.streams.get_mut(&stream) else {
+            return false;
+        };
+        if !unordered {
+            return stream.ahead(Order::Interleaved { mid, fsn: 0 }).is_none();
+        }
+        let ahead = stream
+            .given_up
+            .map(|last| mid.wrapping_sub(last).cast_signed());
+        if ahead.is_some_and(|ahead| ahead > i32::MAX / 2) {
+            stream.given_up = None;
+        }
+        ahead.is_some_and(|ahead| ahead <= 0)
     }
 
     pub(super) fn add(&mut self, whole: Whole) {
@@ -103,6 +122,11 @@ impl Delivery {
             stream.next = stream.next.max(first.key() + 1);
             self.ready.push_back(first.remove());
         }
+    }
+
+    /// Unordered messages of the stream were given up, to this one (RFC 8260 §2.3.1).
+    pub(super) fn give_up_unordered(&mut self, stream: u16, last: u32) {
+        self.streams.entry(stream).or_default().given_up = Some(last);
     }
 
     /// The stream begins anew at zero.
