@@ -64,6 +64,13 @@ pub(crate) struct SenderCounts {
     pub(crate) timeouts: u64,
 }
 
+/// What fared how, by size, for path MTU discovery.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Sizes {
+    pub(crate) arrived: usize,
+    pub(crate) lost: usize,
+}
+
 /// The sending half.
 #[derive(Debug)]
 pub(crate) struct Sender {
@@ -87,6 +94,7 @@ pub(crate) struct Sender {
     /// The FORWARD TSN last sent, and whether one is due.
     forwarded: Option<Tsn>,
     forward_due: bool,
+    sizes: Sizes,
     counts: SenderCounts,
 }
 
@@ -107,6 +115,7 @@ impl Sender {
             paced_until: None,
             forwarded: None,
             forward_due: false,
+            sizes: Sizes::default(),
             counts: SenderCounts::default(),
         }
     }
@@ -184,6 +193,11 @@ impl Sender {
         self.queue.poll_fell()
     }
 
+    /// Payload bytes of the largest chunks that arrived and were lost since this was last asked.
+    pub(crate) fn take_sizes(&mut self) -> Sizes {
+        std::mem::take(&mut self.sizes)
+    }
+
     /// Nothing waits and everything sent was acknowledged.
     pub(crate) fn is_drained(&self) -> bool {
         self.queue.is_empty() && self.flight.is_empty()
@@ -223,10 +237,11 @@ impl Sender {
         }
         let moved = sack.cumulative > self.flight.cumulative();
         let mut newest: Option<Instant> = None;
-        let mut arrivals = false;
+        let largest = &mut self.sizes.arrived;
+        let before = self.flight.unacknowledged();
         let congestion = &mut self.congestion;
         self.flight.acknowledge(now, sack, |arrival| {
-            arrivals = true;
+            *largest = arrival.bytes.max(*largest);
             if arrival.was_lost {
                 congestion.spurious_loss(arrival.bytes);
             }
@@ -241,7 +256,7 @@ impl Sender {
         }
         let held = u32::try_from(self.flight.unacknowledged()).unwrap_or(u32::MAX);
         self.peer_window = sack.window.saturating_sub(held);
-        if moved || arrivals {
+        if moved || self.flight.unacknowledged() < before {
             self.heard(now);
         }
         self.detect_lost(now, rtt);
@@ -484,8 +499,11 @@ impl Sender {
     fn expire(&mut self, now: Instant) {
         if self.expiries > 0 {
             let congestion = &mut self.congestion;
-            self.flight
-                .all_lost(|snapshot, bytes| congestion.chunk_lost(snapshot, bytes));
+            let largest = &mut self.sizes.lost;
+            self.flight.all_lost(|snapshot, bytes| {
+                *largest = bytes.max(*largest);
+                congestion.chunk_lost(snapshot, bytes);
+            });
             self.congestion.on_timeout(now, 0);
             self.lost_at = None;
             self.counts.timeouts += 1;

@@ -96,9 +96,17 @@ enum Control {
     /// The last thing said, to whom, and why.
     Abort {
         tag: u32,
-        violation: bool,
-        reason: String,
+        cause: AbortCause,
     },
+}
+
+/// Why an ABORT is sent.
+#[derive(Debug)]
+enum AbortCause {
+    User(String),
+    Violation(String),
+    /// The packet belongs to no association any more; the tag is its own, reflected (RFC 9260 §8.4).
+    OutOfTheBlue,
 }
 
 /// More answers than this do not wait: a peer that asks faster than it lets us speak gets fewer.
@@ -168,6 +176,8 @@ pub(crate) struct Transport {
     shutdown_due: Option<Instant>,
     attempts: u32,
     liveness: Liveness,
+    /// Whether the user takes messages.
+    reading: bool,
     counts: Stats,
 }
 
@@ -198,6 +208,7 @@ impl Transport {
             shutdown_due: None,
             attempts: 0,
             liveness,
+            reading: true,
             counts: Stats::default(),
         };
         transport.local = transport.draw_init();
@@ -207,6 +218,9 @@ impl Transport {
     pub(crate) fn handle_input(&mut self, now: Instant, input: Input<'_>) {
         self.epoch.get_or_insert(now);
         match input {
+            Input::Datagram(bytes) if self.state == State::Ended => {
+                self.handle_out_of_the_blue(bytes)
+            }
             _ if self.state == State::Ended => {}
             Input::Connect => self.connect(now),
             Input::RemoteInit(init) => self.remote_init(now, init),
@@ -231,6 +245,10 @@ impl Transport {
                 None => TransportOutput::Timeout(self.deadline()),
             },
         }
+    }
+
+    pub(crate) fn set_reading(&mut self, reading: bool) {
+        self.reading = reading;
     }
 
     /// Queues a message that is not empty. Before `Established` and after the end it goes nowhere.
@@ -305,7 +323,9 @@ impl Transport {
             return Some(event);
         }
         let link = self.link.as_mut()?;
-        if let Some(message) = link.receiver.poll_message() {
+        if self.reading
+            && let Some(message) = link.receiver.poll_message()
+        {
             self.counts.messages_received += 1;
             return Some(TransportEvent::Message {
                 stream: message.stream,
@@ -333,6 +353,7 @@ impl Transport {
             if link.sender.expiries() > self.config.max_retransmissions {
                 self.close(CloseReason::PeerUnreachable);
             }
+            self.check_sizes(now);
         }
     }
 

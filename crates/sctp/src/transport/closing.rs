@@ -2,8 +2,12 @@
 
 use std::time::Instant;
 
-use super::{Control, State, Transport, TransportEvent};
-use crate::{association::CloseReason, tsn::Tsn};
+use super::{AbortCause, Control, State, Transport, TransportEvent};
+use crate::{
+    association::CloseReason,
+    packet::{Chunk, Packet},
+    tsn::Tsn,
+};
 
 impl Transport {
     /// Ends the association once everything queued was acknowledged.
@@ -77,6 +81,30 @@ impl Transport {
         }
     }
 
+    /// What comes after the end is told that it is the end (RFC 9260 §8.4): a peer that lost our SHUTDOWN COMPLETE is still waiting.
+    pub(super) fn handle_out_of_the_blue(&mut self, bytes: &[u8]) {
+        let Ok(packet) = Packet::parse(bytes, self.checksum_policy()) else {
+            return;
+        };
+        let tag = packet.tag;
+        let answer = match packet.chunks().next() {
+            Some(Ok(Chunk::ShutdownAck)) => Control::ShutdownComplete {
+                tag,
+                reflected: true,
+            },
+            Some(Ok(Chunk::Abort(_) | Chunk::ShutdownComplete { .. } | Chunk::Init(..)))
+            | Some(Err(_))
+            | None => return,
+            Some(Ok(_)) => Control::Abort {
+                tag,
+                cause: AbortCause::OutOfTheBlue,
+            },
+        };
+        if self.control.is_empty() {
+            self.control.push_back(answer);
+        }
+    }
+
     pub(super) fn handle_shutdown_complete(&mut self) {
         if self.state == State::ShutdownAckSent {
             self.close(CloseReason::Shutdown);
@@ -139,12 +167,12 @@ impl Transport {
 
     fn abort_with(&mut self, ours: CloseReason, reason: String) {
         if let Some(link) = &self.link {
-            let violation = matches!(ours, CloseReason::ProtocolViolation { .. });
-            self.control.push_back(Control::Abort {
-                tag: link.peer.tag,
-                violation,
-                reason,
-            });
+            let cause = match ours {
+                CloseReason::ProtocolViolation { .. } => AbortCause::Violation(reason),
+                _ => AbortCause::User(reason),
+            };
+            let tag = link.peer.tag;
+            self.control.push_back(Control::Abort { tag, cause });
         }
         self.close(ours);
     }

@@ -13,12 +13,7 @@ use crate::{
 
 impl Transport {
     pub(super) fn handle_packet(&mut self, now: Instant, bytes: &[u8]) {
-        let policy = if self.config.zero_checksum {
-            ChecksumPolicy::ZeroAllowed
-        } else {
-            ChecksumPolicy::Required
-        };
-        let Ok(packet) = Packet::parse(bytes, policy) else {
+        let Ok(packet) = Packet::parse(bytes, self.checksum_policy()) else {
             self.counts.packets_dropped += 1;
             return;
         };
@@ -47,6 +42,15 @@ impl Transport {
         }
         if let Some(link) = self.link.as_mut().filter(|_| data) {
             link.receiver.packet_done(now);
+        }
+    }
+
+    /// Zero for a checksum is taken if we said so (RFC 9653 §5.3).
+    pub(super) const fn checksum_policy(&self) -> ChecksumPolicy {
+        if self.config.zero_checksum {
+            ChecksumPolicy::ZeroAllowed
+        } else {
+            ChecksumPolicy::Required
         }
     }
 
@@ -181,6 +185,7 @@ impl Transport {
             self.violation("a SACK for TSNs that were never sent");
         }
         self.liveness.heard(now);
+        self.check_sizes(now);
         self.shut_down_when_drained(now);
     }
 

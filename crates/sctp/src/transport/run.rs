@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::{Control, Transport};
+use super::{AbortCause, Control, Transport};
 use crate::{
     packet::{COMMON_HEADER, Cause, PacketWriter, Parameter},
     reset,
@@ -25,7 +25,9 @@ impl Transport {
                 | Control::Abort { .. }
                 | Control::ShutdownComplete { .. },
             ) => self.write_alone(buf),
-            _ => self.write_packets(now, buf),
+            _ => self
+                .write_packets(now, buf)
+                .or_else(|| self.write_probe(now, buf)),
         }?;
         self.counts.packets_sent += buf.len().div_ceil(segment) as u64;
         self.counts.bytes_sent += buf.len() as u64;
@@ -74,19 +76,17 @@ impl Transport {
                 });
                 packet.finish(true)
             }
-            Control::Abort {
-                tag,
-                violation,
-                reason,
-            } => {
+            Control::Abort { tag, cause } => {
                 let mut packet = packet(buf, tag);
-                let text = &reason.as_bytes()[..reason.len().min(512)];
-                let cause = if violation {
-                    Cause::ProtocolViolation(text)
-                } else {
-                    Cause::UserAbort(text)
+                match &cause {
+                    AbortCause::User(reason) => {
+                        packet.abort(false, &[Cause::UserAbort(text(reason))])
+                    }
+                    AbortCause::Violation(what) => {
+                        packet.abort(false, &[Cause::ProtocolViolation(text(what))])
+                    }
+                    AbortCause::OutOfTheBlue => packet.abort(true, &[]),
                 };
-                packet.abort(false, &[cause]);
                 packet.finish(checksum)
             }
             Control::ShutdownComplete { tag, reflected } => {
@@ -168,13 +168,18 @@ impl Transport {
     }
 
     /// Whether packets carry a checksum: not if the peer said it takes zero (RFC 9653 §5.2).
-    fn with_checksum(&self) -> bool {
+    pub(super) fn with_checksum(&self) -> bool {
         !(self.state.is_up()
             && self
                 .link
                 .as_ref()
                 .is_some_and(|link| link.capabilities.zero_checksum))
     }
+}
+
+/// As much of a reason as may be given.
+fn text(reason: &str) -> &[u8] {
+    &reason.as_bytes()[..reason.floor_char_boundary(512)]
 }
 
 /// As many of the waiting chunks as fit.

@@ -349,6 +349,30 @@ fn shutdown_delivers_first() {
 }
 
 #[test]
+fn shutdown_survives_the_loss_of_its_last_word() {
+    let mut pair = Pair::connected();
+    let mut lost = false;
+    // Common header and the four bytes of SHUTDOWN COMPLETE.
+    pair.passes = Box::new(move |_, packet| {
+        let last = packet.len() == 16 && packet[12] == crate::packet::kind::SHUTDOWN_COMPLETE;
+        let first = last && !lost;
+        lost |= last;
+        !first
+    });
+    let now = pair.now;
+    pair.sides[0].shutdown(now);
+    pair.settle();
+    for events in &pair.events {
+        assert_eq!(
+            events.last(),
+            Some(&TransportEvent::Closed {
+                reason: CloseReason::Shutdown
+            })
+        );
+    }
+}
+
+#[test]
 fn abort_says_why() {
     let mut pair = Pair::connected();
     pair.sides[0].abort("enough");
@@ -452,4 +476,38 @@ fn without_interleaving_and_with_checksums() {
         received.iter().map(Bytes::len).collect::<Vec<_>>(),
         [200_000, 12]
     );
+}
+
+#[test]
+fn packets_grow_as_far_as_the_path_lets_them() {
+    for limit in [1188, 1300, 1432] {
+        let mut pair = Pair::connected();
+        pair.passes = Box::new(move |_, packet| packet.len() <= limit);
+        for _ in 0..60 {
+            pair.send(0, 0, &pattern(50_000), Reliability::Reliable);
+            pair.run(Duration::from_secs(1));
+        }
+        assert_eq!(pair.received(1).len(), 60);
+        let size = pair.sides[0].stats().packet_size;
+        assert!(size <= limit && size + 20 > limit, "{size} of {limit}");
+        pair.send(0, 0, &pattern(100_000), Reliability::Reliable);
+        pair.run(Duration::from_secs(5));
+        assert_eq!(pair.received(1).len(), 1);
+        assert!(pair.runs.iter().any(|&(segment, _)| segment == size));
+    }
+}
+
+#[test]
+fn a_path_that_shrinks_below_the_packets_is_noticed() {
+    let mut pair = Pair::connected();
+    pair.send(0, 0, &pattern(100_000), Reliability::Reliable);
+    pair.settle();
+    assert_eq!(pair.sides[0].stats().packet_size, 1432);
+    pair.passes = Box::new(|_, packet| packet.len() <= 1200);
+    pair.send(0, 2, &pattern(100_000), Reliability::MaxRetransmits(5));
+    pair.run(Duration::from_secs(30));
+    assert_eq!(pair.sides[0].stats().packet_size, 1188);
+    pair.send(0, 2, &pattern(100_000), Reliability::Reliable);
+    pair.run(Duration::from_secs(5));
+    assert_eq!(pair.received(1).last().map(Bytes::len), Some(100_000));
 }
