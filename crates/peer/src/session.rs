@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use crowfly_sctp::{self as sctp, Association};
 use is::stun::{StunMessage, StunPacket};
-use is::{Candidate, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol};
+use is::{
+    Candidate, CandidateKind, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol,
+};
 
 pub use self::dtls::HandshakeError;
 pub(crate) use self::dtls::{Certificate, DtlsRole};
@@ -126,7 +128,18 @@ pub(crate) struct Session {
     /// What is handed out with [`Output::Transmit`].
     run: Vec<u8>,
     sctp_timeout: Option<Instant>,
+    /// What the run holds.
+    last: Option<Run>,
     ended: bool,
+}
+
+/// Datagrams in the run.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    path: Path,
+    length: usize,
+    /// Bytes of each datagram but the last.
+    segment: usize,
 }
 
 impl Session {
@@ -151,6 +164,7 @@ impl Session {
             plain_at: 0,
             run: vec![0; 1 << 16],
             sctp_timeout: None,
+            last: None,
             ended: false,
         }
     }
@@ -237,6 +251,14 @@ impl Session {
         self.association.as_mut()
     }
 
+    /// The largest message the peer takes, bytes.
+    pub(crate) fn max_message_size(&self) -> usize {
+        match self.remote.as_ref().map(|remote| remote.max_message_size) {
+            Some(0) | None => usize::MAX,
+            Some(size) => size,
+        }
+    }
+
     pub(crate) fn path(&self) -> Option<Path> {
         self.path
     }
@@ -246,19 +268,25 @@ impl Session {
         self.ice.nominated_pair_rtt()
     }
 
-    /// What candidate an address of ours or theirs belongs to.
-    pub(crate) fn candidates(&self) -> (Option<Candidate>, Option<Candidate>) {
-        let local = self.path.and_then(|path| {
-            self.ice
-                .local_candidates()
-                .find(|candidate| candidate.local() == path.local)
-        });
-        let remote = self.path.and_then(|path| {
-            self.ice
-                .remote_candidates()
-                .find(|candidate| candidate.addr() == path.remote)
-        });
-        (local, remote)
+    /// What kinds of candidates the path's ends are.
+    pub(crate) fn kinds(&self) -> (&'static str, &'static str) {
+        let kind = |candidate: Option<Candidate>| match candidate.map(|candidate| candidate.kind())
+        {
+            Some(CandidateKind::Host) => "host",
+            Some(CandidateKind::ServerReflexive) => "srflx",
+            Some(CandidateKind::Relayed) => "relay",
+            Some(CandidateKind::PeerReflexive) | None => "prflx",
+        };
+        let path = self.path;
+        let local = self
+            .ice
+            .local_candidates()
+            .find(|candidate| path.is_some_and(|path| candidate.addr() == path.local));
+        let remote = self
+            .ice
+            .remote_candidates()
+            .find(|candidate| path.is_some_and(|path| candidate.addr() == path.remote));
+        (kind(local), kind(remote))
     }
 
     /// Ends DTLS; what is left to send says so to the peer.
@@ -313,29 +341,25 @@ impl Session {
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);
         }
-        if let Some(transmit) = self.ice.poll_transmit() {
-            let length = transmit.contents.len();
-            self.run[..length].copy_from_slice(&transmit.contents);
-            return Output::Transmit(Transmit {
-                source: transmit.source,
-                destination: transmit.destination,
-                segment_size: None,
-                contents: &self.run[..length],
-            });
+        self.last = self.next_check().or_else(|| self.next_run(now));
+        if self.last.is_some() {
+            return Output::Transmit(self.last_transmit());
         }
-        let Some((length, segment_size)) = self.next_run(now) else {
-            if let Some(event) = self.events.pop_front() {
-                return Output::Event(event);
-            }
-            return Output::Timeout(self.timeout());
-        };
-        let path = self.path.expect("a run is made only where there is a path");
-        Output::Transmit(Transmit {
-            source: path.local,
-            destination: path.remote,
-            segment_size: (segment_size < length).then_some(segment_size),
-            contents: &self.run[..length],
-        })
+        match self.events.pop_front() {
+            Some(event) => Output::Event(event),
+            None => Output::Timeout(self.timeout()),
+        }
+    }
+
+    /// What [`Session::poll_output`] yielded last, if that was a transmit; for owners that could not keep its borrow.
+    pub(crate) fn last_transmit(&self) -> Transmit<'_> {
+        let run = self.last.expect("asked only behind a transmit");
+        Transmit {
+            source: run.path.local,
+            destination: run.path.remote,
+            segment_size: (run.segment < run.length).then_some(run.segment),
+            contents: &self.run[..run.length],
+        }
     }
 
     // ICE
@@ -358,6 +382,21 @@ impl Session {
             self.take_path(now, path);
         }
         self.release_early(now);
+    }
+
+    fn next_check(&mut self) -> Option<Run> {
+        let transmit = self.ice.poll_transmit()?;
+        let length = transmit.contents.len();
+        self.run[..length].copy_from_slice(&transmit.contents);
+        let path = Path {
+            local: transmit.source,
+            remote: transmit.destination,
+        };
+        Some(Run {
+            path,
+            length,
+            segment: length,
+        })
     }
 
     /// Lets the agent send what is due.
@@ -496,12 +535,16 @@ impl Session {
         self.early.clear();
     }
 
-    /// Fills the run with what is next for the path: how many bytes, and of how many each datagram is.
-    fn next_run(&mut self, now: Instant) -> Option<(usize, usize)> {
-        self.path?;
+    /// Fills the run with what is next for the path.
+    fn next_run(&mut self, now: Instant) -> Option<Run> {
+        let path = self.path?;
         let tunnel = self.tunnel.as_mut()?;
         if let Some(length) = tunnel.poll_record(&mut self.run) {
-            return Some((length, length));
+            return Some(Run {
+                path,
+                length,
+                segment: length,
+            });
         }
         loop {
             if self.plain_at < self.plain.len() {
@@ -509,7 +552,11 @@ impl Session {
                 let sealed = tunnel.seal_run(rest, self.plain_segment, &mut self.run, MAX_RUN);
                 self.plain_at += sealed.taken;
                 if sealed.length > 0 {
-                    return Some((sealed.length, sealed.segment));
+                    return Some(Run {
+                        path,
+                        length: sealed.length,
+                        segment: sealed.segment,
+                    });
                 }
                 self.take_secured(now);
                 return None;

@@ -1,0 +1,407 @@
+//! One task a room: the sockets, the WebSocket, names, timers and queues around [`RoomCore`].
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime};
+
+use crowfly_protocol::SessionId;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::inflow::Inflow;
+use crate::link_to_peer::LinkToPeer;
+use crate::names::{self, Multicast};
+use crate::pairing::{self, CandidateName, EndReason};
+use crate::peer::{Command, Outgoing};
+use crate::room::{Room, RoomEvent};
+use crate::room_core::{self, CloseReason, Config, Output, RoomCore, RoomError, Secrets};
+use crate::session::Certificate;
+use crate::signaling::{Connection, Incoming};
+use crate::sockets::Sockets;
+
+/// Messages handed on before the sockets are looked at again.
+const SEND_BURST: usize = 64;
+/// tokio's timer has a grain of a millisecond; what is due sooner is not slept for.
+const GRAIN: Duration = Duration::from_millis(1);
+
+/// What is known of a room, for its handle.
+#[derive(Debug, Clone)]
+pub(crate) struct Seat {
+    pub(crate) name: crowfly_protocol::RoomName,
+    pub(crate) id: crowfly_protocol::PeerId,
+    pub(crate) token: crowfly_protocol::Token,
+}
+
+/// The driver's queues.
+pub(crate) struct Handles {
+    /// Answered once the room is entered or refused.
+    pub(crate) entered: oneshot::Sender<Result<Seat, RoomError>>,
+    pub(crate) events: mpsc::UnboundedSender<RoomEvent>,
+    /// A sender dropped is a wish to leave.
+    pub(crate) leave: oneshot::Receiver<()>,
+}
+
+enum Found {
+    Name(SessionId, CandidateName, Option<IpAddr>),
+    Servers(Vec<SocketAddr>),
+}
+
+struct Driver {
+    core: RoomCore,
+    sockets: Sockets,
+    url: String,
+    connection: Option<Connection>,
+    peer: Option<LinkToPeer>,
+    entered: Option<oneshot::Sender<Result<Seat, RoomError>>>,
+    events: mpsc::UnboundedSender<RoomEvent>,
+    lookups: JoinSet<Found>,
+    multicast: Option<Multicast>,
+}
+
+/// New secrets of one pairing.
+pub(crate) fn draw_secrets() -> Result<Secrets, RoomError> {
+    let mut random = [0; 48];
+    getrandom::fill(&mut random).map_err(|error| RoomError::NoNetwork {
+        reason: error.to_string(),
+    })?;
+    let (mut seed, mut session) = ([0; 32], [0; 16]);
+    seed.copy_from_slice(&random[..32]);
+    session.copy_from_slice(&random[32..]);
+    Ok(Secrets {
+        certificate: Certificate::generate(),
+        seed,
+        session: SessionId::from_bytes(session),
+        began: SystemTime::now(),
+    })
+}
+
+/// Runs a room until it is closed.
+pub(crate) async fn run(
+    config: Config,
+    secrets: Secrets,
+    sockets: Sockets,
+    url: String,
+    handles: Handles,
+) {
+    let mut driver = Driver {
+        core: RoomCore::new(Instant::now(), config, secrets),
+        sockets,
+        url,
+        connection: None,
+        peer: None,
+        entered: Some(handles.entered),
+        events: handles.events,
+        lookups: JoinSet::new(),
+        multicast: None,
+    };
+    driver.turn(handles.leave).await;
+    if let Some(connection) = driver.connection.take() {
+        connection.close().await;
+    }
+    if let Some(multicast) = driver.multicast {
+        multicast.stop();
+    }
+}
+
+impl Driver {
+    async fn turn(&mut self, mut leave: oneshot::Receiver<()>) {
+        let mut leaving = false;
+        loop {
+            let due = self.drain().await;
+            if self.core.is_closed() {
+                return;
+            }
+            if self.core.needs_secrets()
+                && let Ok(secrets) = draw_secrets()
+            {
+                self.core.set_secrets(secrets);
+            }
+            let room = self.peer.is_some()
+                && self
+                    .core
+                    .pairing()
+                    .is_some_and(|pairing| pairing.has_room());
+            let inflow = self.peer.as_ref().map(|peer| peer.inflow.clone());
+            let full = inflow.as_ref().is_some_and(|inflow| inflow.is_full());
+            if let Some(pairing) = self.core.pairing() {
+                pairing.set_reading(!full);
+            }
+            let (outgoing, control) = match &mut self.peer {
+                Some(peer) => (Some(&mut peer.outgoing), Some(&mut peer.control)),
+                None => (None, None),
+            };
+            let mut messages = Vec::new();
+            let happened = tokio::select! {
+                biased;
+                _ = &mut leave, if !leaving => Happened::Leave,
+                Some(command) = receive_one(control) => Happened::Command(command),
+                _ = self.sockets.readable() => Happened::Readable,
+                Some(incoming) = from_server(&mut self.connection) => Happened::Server(incoming),
+                Some(Ok(found)) = self.lookups.join_next() => Happened::Found(found),
+                () = eased(inflow), if full => Happened::Nothing,
+                count = receive_many(outgoing, &mut messages), if room => Happened::Messages(count),
+                () = until(due) => Happened::Timeout,
+            };
+            let now = Instant::now();
+            match happened {
+                Happened::Leave => {
+                    leaving = true;
+                    self.core.leave(now);
+                }
+                Happened::Readable => self.receive(now),
+                Happened::Messages(_) => self.send(now, messages),
+                Happened::Command(command) => self.command(now, command),
+                Happened::Server(incoming) => self.server(now, incoming),
+                Happened::Found(found) => self.found(now, found),
+                Happened::Timeout | Happened::Nothing => {}
+            }
+            self.core.handle_timeout(now);
+        }
+    }
+
+    /// Does all that is to be done now; when there is more.
+    async fn drain(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        loop {
+            match self.core.poll_output(now) {
+                Output::Transmit(transmit) => self.sockets.send(&transmit).await,
+                Output::Text(text) => {
+                    if self
+                        .connection
+                        .as_ref()
+                        .is_some_and(|connection| !connection.send(text))
+                    {
+                        // It takes nothing any more: its end is on the way, and then what matters is said again.
+                        self.connection = None;
+                        let error = RoomError::Unreachable {
+                            url: self.url.clone(),
+                            reason: "the connection is stuck".into(),
+                        };
+                        self.core.disconnected(now, error, "");
+                    }
+                }
+                Output::Connect => self.connection = Some(Connection::open(self.url.clone())),
+                Output::Disconnect => {
+                    if let Some(connection) = self.connection.take() {
+                        connection.close().await;
+                    }
+                }
+                Output::LookUp(servers) => {
+                    self.lookups
+                        .spawn(async move { Found::Servers(names::look_up(servers).await) });
+                }
+                Output::Resolve(session, name) => self.resolve(session, name),
+                Output::Event(event) => self.tell(event),
+                Output::Timeout(at) => return at,
+            }
+        }
+    }
+
+    fn receive(&mut self, now: Instant) {
+        let core = &mut self.core;
+        self.sockets
+            .receive(|local, remote, datagram| core.handle_datagram(now, local, remote, datagram));
+    }
+
+    fn send(&mut self, now: Instant, messages: Vec<Outgoing>) {
+        if let (Some(peer), Some(pairing)) = (&self.peer, self.core.pairing()) {
+            for message in messages {
+                peer.send(pairing, now, message);
+            }
+        }
+    }
+
+    fn command(&mut self, now: Instant, command: Command) {
+        if let (Some(peer), Some(pairing)) = (&mut self.peer, self.core.pairing()) {
+            peer.answer(pairing, now, command);
+        }
+    }
+
+    fn server(&mut self, now: Instant, incoming: Incoming) {
+        match incoming {
+            Incoming::Text(text) => self.core.handle_text(now, &text),
+            Incoming::Ended { error, reason } => {
+                self.connection = None;
+                self.core.disconnected(now, error, &reason);
+            }
+        }
+    }
+
+    fn found(&mut self, now: Instant, found: Found) {
+        match found {
+            Found::Servers(servers) => self.core.stun_servers(now, servers),
+            Found::Name(session, name, Some(address)) => {
+                self.core.resolved(now, session, &name, address)
+            }
+            Found::Name(_, _, None) => {}
+        }
+    }
+
+    fn resolve(&mut self, session: SessionId, name: CandidateName) {
+        if self.multicast.is_none() {
+            self.multicast = Multicast::start();
+        }
+        let Some(multicast) = self.multicast.clone() else {
+            return;
+        };
+        self.lookups.spawn(async move {
+            let address = multicast.resolve(&name.name).await;
+            Found::Name(session, name, address)
+        });
+    }
+
+    fn tell(&mut self, event: room_core::Event) {
+        match event {
+            room_core::Event::Entered => self.tell_entered(),
+            room_core::Event::Refused(error) => {
+                if let Some(entered) = self.entered.take() {
+                    drop(entered.send(Err(error)));
+                }
+            }
+            room_core::Event::Peer { id, session, role } => {
+                let (link, peer) = LinkToPeer::new(id, session, role);
+                self.peer = Some(link);
+                if let (Some(link), Some(pairing)) = (&mut self.peer, self.core.pairing()) {
+                    let states = pairing.states();
+                    link.tell(Some(pairing), pairing::Event::States(states));
+                }
+                self.emit(RoomEvent::Peer(peer));
+            }
+            room_core::Event::Pairing(event) => {
+                if let Some(link) = &mut self.peer {
+                    link.tell(self.core.pairing(), event);
+                }
+            }
+            room_core::Event::PeerLeft(reason) => self.peer_left(reason),
+            room_core::Event::Signaling { online } => self.emit(RoomEvent::Signaling { online }),
+            room_core::Event::Problem(error) => self.emit(RoomEvent::Problem(error)),
+            room_core::Event::Closed(reason) => {
+                self.peer_left(end_of(&reason));
+                self.emit(RoomEvent::Closed(reason));
+            }
+        }
+    }
+
+    fn tell_entered(&mut self) {
+        let (Some(name), Some(id), Some(token)) =
+            (self.core.name().cloned(), self.core.id(), self.core.token())
+        else {
+            return;
+        };
+        if let Some(entered) = self.entered.take() {
+            drop(entered.send(Ok(Seat { name, id, token })));
+        }
+    }
+
+    fn peer_left(&mut self, reason: EndReason) {
+        if let Some(mut link) = self.peer.take() {
+            link.end(reason, self.core.last_trace());
+            self.emit(RoomEvent::PeerLeft(reason));
+        }
+    }
+
+    fn emit(&self, event: RoomEvent) {
+        // Nobody listens where the handle was dropped; then the room is being left.
+        let _ = self.events.send(event);
+    }
+}
+
+/// What woke the driver.
+enum Happened {
+    Leave,
+    Readable,
+    Messages(usize),
+    Command(Command),
+    Server(Incoming),
+    Found(Found),
+    Timeout,
+    Nothing,
+}
+
+pub(crate) async fn receive_one(
+    control: Option<&mut mpsc::UnboundedReceiver<Command>>,
+) -> Option<Command> {
+    match control {
+        Some(control) => control.recv().await,
+        None => None,
+    }
+}
+
+pub(crate) async fn receive_many(
+    outgoing: Option<&mut mpsc::Receiver<Outgoing>>,
+    into: &mut Vec<Outgoing>,
+) -> usize {
+    match outgoing {
+        Some(outgoing) => outgoing.recv_many(into, SEND_BURST).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn from_server(connection: &mut Option<Connection>) -> Option<Incoming> {
+    match connection {
+        Some(connection) => connection.receive().await,
+        None => None,
+    }
+}
+
+pub(crate) async fn eased(inflow: Option<std::sync::Arc<Inflow>>) {
+    match inflow {
+        Some(inflow) => inflow.eased().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Until an instant; what is nearer than the timer's grain is given to others to run meanwhile.
+pub(crate) async fn until(due: Option<Instant>) {
+    match due {
+        None => std::future::pending().await,
+        Some(due) => {
+            if due.saturating_duration_since(Instant::now()) < GRAIN {
+                tokio::task::yield_now().await;
+            } else {
+                tokio::time::sleep_until(due.into()).await;
+            }
+        }
+    }
+}
+
+fn end_of(reason: &CloseReason) -> EndReason {
+    match reason {
+        CloseReason::Left => EndReason::Leave,
+        CloseReason::Rejected(_) => EndReason::Rejected,
+        CloseReason::Replaced => EndReason::Replaced,
+        CloseReason::Ended(reason) => *reason,
+        CloseReason::Refused(_) => EndReason::Lost,
+    }
+}
+
+/// Binds the sockets and starts the driver; the room once it is entered.
+pub(crate) async fn enter(
+    intent: room_core::Intent,
+    label: String,
+    ice_servers: Option<Vec<String>>,
+    server: crate::link::ServerUrl,
+) -> Result<Room, RoomError> {
+    let no_network = |error: std::io::Error| RoomError::NoNetwork {
+        reason: error.to_string(),
+    };
+    let addresses = crate::gather::host_addresses();
+    let (sockets, hosts) = Sockets::bind(&addresses).map_err(no_network)?;
+    let secrets = draw_secrets()?;
+    let (entered, answer) = oneshot::channel();
+    let (events, taken) = mpsc::unbounded_channel();
+    let (leaver, leave) = oneshot::channel();
+    let config = Config {
+        intent,
+        hosts,
+        label,
+        ice_servers,
+    };
+    let handles = Handles {
+        entered,
+        events,
+        leave,
+    };
+    let task = tokio::spawn(run(config, secrets, sockets, server.socket(), handles));
+    let seat = answer.await.unwrap_or(Err(RoomError::Left))?;
+    Ok(Room::new(server, seat, taken, leaver, task))
+}

@@ -1,0 +1,196 @@
+//! What the driver keeps for the handles of one peer: queues out of them and into them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crowfly_protocol::{PeerId, SessionId};
+use crowfly_sctp as sctp;
+use std::time::Instant;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::channel::{Channel, ChannelOptions, OpenError};
+use crate::inflow::{Held, Inflow};
+use crate::message::Message;
+use crate::pairing::{self, EndReason, Pairing};
+use crate::peer::{
+    Command, OUTGOING, Outgoing, PathStats, Peer, PeerEvent, PeerSender, PeerStats, Shared, Target,
+};
+use crate::trace::Role;
+
+/// The driver's end of a [`Peer`].
+pub(crate) struct LinkToPeer {
+    events: mpsc::UnboundedSender<(PeerEvent, Option<Held>)>,
+    /// Taken from only while the pairing has room.
+    pub(crate) outgoing: mpsc::Receiver<Outgoing>,
+    pub(crate) control: mpsc::UnboundedReceiver<Command>,
+    /// For the channels that the other side opens. They hold the queue open, so that its end is not the peer's.
+    sender: PeerSender,
+    shared: Arc<Shared>,
+    channels: HashMap<sctp::ChannelId, mpsc::UnboundedSender<(Message, Held)>>,
+    pub(crate) inflow: Arc<Inflow>,
+}
+
+impl LinkToPeer {
+    pub(crate) fn new(id: Option<PeerId>, session: SessionId, role: Role) -> (Self, Peer) {
+        let (events, taken) = mpsc::unbounded_channel();
+        let (outgoing_in, outgoing) = mpsc::channel(OUTGOING);
+        let (control_in, control) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::new());
+        let sender = PeerSender {
+            outgoing: outgoing_in,
+            control: control_in,
+            shared: Arc::clone(&shared),
+        };
+        let peer = Peer {
+            id,
+            session,
+            role,
+            events: taken,
+            sender: sender.clone(),
+        };
+        let link = Self {
+            events,
+            outgoing,
+            control,
+            sender,
+            shared,
+            channels: HashMap::new(),
+            inflow: Arc::new(Inflow::default()),
+        };
+        (link, peer)
+    }
+
+    /// Tells the handles what happened.
+    pub(crate) fn tell(&mut self, pairing: Option<&mut Pairing>, event: pairing::Event) {
+        match event {
+            pairing::Event::States(states) => {
+                let most = pairing.map_or(usize::MAX, |pairing| pairing.max_message_size());
+                self.shared.set_states(states, most);
+                self.emit(PeerEvent::States(states), None);
+            }
+            pairing::Event::Open => self.emit(PeerEvent::Open, None),
+            pairing::Event::Message(message) => {
+                let held = self.inflow.hold(message.len());
+                self.emit(PeerEvent::Message(message), Some(held));
+            }
+            pairing::Event::ChannelOpened {
+                channel,
+                options,
+                by_peer,
+            } => {
+                if by_peer {
+                    let channel = self.channel(channel, options.into());
+                    self.emit(PeerEvent::Channel(channel), None);
+                }
+            }
+            pairing::Event::ChannelMessage { channel, message } => {
+                if let Some(messages) = self.channels.get(&channel) {
+                    let held = self.inflow.hold(message.len());
+                    // A handle that was dropped has asked for the channel's end.
+                    let _ = messages.send((message, held));
+                }
+            }
+            pairing::Event::ChannelClosed { channel } => {
+                self.channels.remove(&channel);
+            }
+            pairing::Event::Problem(error) => self.emit(PeerEvent::Problem(error), None),
+            pairing::Event::Ended(reason) => self.end(reason, String::new()),
+        }
+    }
+
+    /// Its end; afterwards every handle says so.
+    pub(crate) fn end(&mut self, reason: EndReason, trace: String) {
+        if !trace.is_empty() {
+            self.shared.set_trace(trace);
+        }
+        self.emit(PeerEvent::Closed(reason), None);
+        self.channels.clear();
+    }
+
+    /// Something to send.
+    pub(crate) fn send(&self, pairing: &mut Pairing, now: Instant, outgoing: Outgoing) {
+        match outgoing.target {
+            Target::Main => pairing.send(now, outgoing.message),
+            Target::Channel(channel) => pairing.send_on(now, channel, outgoing.message),
+            Target::CloseChannel(channel) => pairing.close_channel(now, channel),
+        }
+    }
+
+    /// Something asked.
+    pub(crate) fn answer(&mut self, pairing: &mut Pairing, now: Instant, command: Command) {
+        match command {
+            Command::OpenChannel(options, reply) => self.open(pairing, now, options, reply),
+            Command::CloseChannel(channel) => {
+                self.channels.remove(&channel);
+                pairing.close_channel(now, channel);
+            }
+            // Who asked and went away needs no answer.
+            Command::Stats(reply) => drop(reply.send(stats(pairing))),
+            Command::Trace(reply) => drop(reply.send(pairing.trace().to_json_lines())),
+        }
+    }
+
+    fn open(
+        &mut self,
+        pairing: &mut Pairing,
+        now: Instant,
+        options: ChannelOptions,
+        reply: oneshot::Sender<Result<Channel, OpenError>>,
+    ) {
+        if options.protocol == pairing::PROTOCOL {
+            let reason = format!(
+                "open a channel: the protocol {} is the main channel's",
+                pairing::PROTOCOL
+            );
+            drop(reply.send(Err(OpenError::Refused { reason })));
+            return;
+        }
+        let opened = pairing.open_channel(now, options.clone().into());
+        let answer = match opened {
+            Ok(id) => Ok(self.channel(id, options)),
+            Err(sctp::OpenError::Closed) => Err(OpenError::NotConnected),
+            Err(error) => Err(OpenError::Refused {
+                reason: error.to_string(),
+            }),
+        };
+        drop(reply.send(answer));
+    }
+
+    fn channel(&mut self, id: sctp::ChannelId, options: ChannelOptions) -> Channel {
+        let (messages, incoming) = mpsc::unbounded_channel();
+        self.channels.insert(id, messages);
+        let PeerSender {
+            outgoing, control, ..
+        } = self.sender.clone();
+        Channel::new(id, options, incoming, outgoing, control)
+    }
+
+    fn emit(&self, event: PeerEvent, held: Option<Held>) {
+        // Nobody listens where the handle was dropped.
+        let _ = self.events.send((event, held));
+    }
+}
+
+fn stats(pairing: &mut Pairing) -> PeerStats {
+    let sctp = pairing.association_stats();
+    PeerStats {
+        path: path(pairing),
+        round_trip: pairing.round_trip(),
+        ice_round_trip: pairing.ice_round_trip(),
+        bytes_sent: sctp.bytes_sent,
+        bytes_received: sctp.bytes_received,
+        buffered_amount: pairing.buffered_amount(),
+        chunks_retransmitted: sctp.chunks_retransmitted,
+        congestion_window: sctp.congestion_window,
+    }
+}
+
+fn path(pairing: &Pairing) -> Option<PathStats> {
+    let (path, local_type, remote_type) = pairing.path()?;
+    Some(PathStats {
+        local_type,
+        local: path.local,
+        remote_type,
+        remote: path.remote,
+    })
+}

@@ -1,0 +1,570 @@
+//! Descriptions and candidates: who offers, what is answered, what is held back, what is sent again.
+//!
+//! The first negotiation has PEER1 offer and PEER2 answer; later ones (ICE restart) may come from either side, by perfect negotiation
+//! (W3C WebRTC §10.7): PEER2 is polite. Steps are recorded under the names that browsers' calls have, `docs/handshake.md`.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use is::Candidate as IceCandidate;
+
+use super::{PATH_PATIENCE, PROTOCOL, Pairing, Patience, PeerError, Queued};
+use crate::description::{Description, Kind as Sort, Setup};
+use crate::payload::{Candidate, Payload};
+use crate::session::{DtlsRole, Remote};
+use crate::states::{ChannelState, ConnectionState, GatheringState, SignalingState};
+use crate::trace::{Detail, Kind, Role, Stage, detail};
+
+/// What we take, and browsers do: bytes of a message.
+const MAX_MESSAGE_SIZE: u64 = 256 * 1024;
+/// More than any honest peer gathers between two negotiations.
+const MAX_KNOWN: usize = 256;
+/// `.local` names that are looked up in one pairing; an honest peer has one or two.
+const MAX_NAMES: usize = 8;
+
+/// A remote candidate whose address is a `.local` name (RFC 8828 §5.2 mode with mDNS).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CandidateName {
+    pub(crate) name: String,
+    candidate: String,
+}
+
+/// How far descriptions and candidates are.
+#[derive(Debug)]
+pub(super) struct Negotiation {
+    /// The description made here, as it was sent.
+    draft: Option<(Sort, String)>,
+    /// An offer or answer of ours that has not left.
+    unsent: Option<Sort>,
+    /// The last description received.
+    received: Option<String>,
+    remote_ufrag: String,
+    mid: String,
+    /// The first offer and answer are in place.
+    settled: bool,
+    /// Of SDP's `o=` line.
+    session_id: u64,
+    version: u64,
+    /// Received and not added, in the order they came.
+    held: Vec<Candidate>,
+    known: HashSet<Candidate>,
+    names: usize,
+    found: Vec<Candidate>,
+    /// How many of those found have been sent, and whether their end has.
+    sent: usize,
+    sent_end: bool,
+    gathered: bool,
+    reachable: bool,
+    restart_wanted: bool,
+}
+
+impl Negotiation {
+    pub(super) fn new() -> Self {
+        Self {
+            draft: None,
+            unsent: None,
+            received: None,
+            remote_ufrag: String::new(),
+            mid: "0".to_owned(),
+            settled: false,
+            // 62 bits (RFC 9429 §5.2.1); no secret.
+            session_id: fastrand::u64(..) >> 2,
+            version: 0,
+            held: Vec::new(),
+            known: HashSet::new(),
+            names: 0,
+            found: Vec::new(),
+            sent: 0,
+            sent_end: false,
+            gathered: false,
+            reachable: false,
+            restart_wanted: false,
+        }
+    }
+
+    /// Whether a remote description has ever been in place.
+    pub(super) fn is_described(&self) -> bool {
+        self.received.is_some()
+    }
+}
+
+impl Pairing {
+    // What the owner tells
+
+    /// A local candidate was found.
+    pub(crate) fn add_local_candidate(&mut self, now: Instant, candidate: IceCandidate) {
+        if self.ended.is_some() {
+            return;
+        }
+        let Some(text) = self.session.add_local_candidate(now, candidate) else {
+            return;
+        };
+        self.update(now, |states| {
+            if states.gathering == GatheringState::New {
+                states.gathering = GatheringState::Gathering;
+            }
+        });
+        self.found_candidate(now, text);
+        self.advance(now);
+    }
+
+    /// There are no more local candidates.
+    pub(crate) fn gathering_complete(&mut self, now: Instant) {
+        if self.ended.is_some() || self.negotiation.gathered {
+            return;
+        }
+        self.negotiation.gathered = true;
+        let stage = self.own_stage();
+        self.trace.note(
+            now,
+            stage,
+            Kind::Event,
+            "icecandidate",
+            detail! { "complete" => true },
+        );
+        self.update(now, |states| states.gathering = GatheringState::Complete);
+        self.advance(now);
+    }
+
+    /// The address behind a name was found.
+    pub(crate) fn resolved(&mut self, now: Instant, name: &CandidateName, address: IpAddr) {
+        if self.ended.is_some() {
+            return;
+        }
+        let text = name.candidate.replacen(&name.name, &address.to_string(), 1);
+        if let Ok(candidate) = IceCandidate::from_sdp_string(&text) {
+            self.session.add_remote_candidate(now, candidate);
+        }
+    }
+
+    // Beginning
+
+    /// What a browser does when it is asked to connect.
+    pub(super) fn begin(&mut self, now: Instant) {
+        let stage = self.own_stage();
+        self.trace
+            .call(now, stage, "RTCPeerConnection", Detail::new());
+        if self.role == Role::Peer2 {
+            self.update(now, |states| states.channel = ChannelState::Connecting);
+            return;
+        }
+        let detail = detail! { "label" => self.label, "protocol" => PROTOCOL, "ordered" => true };
+        self.trace.call(now, stage, "createDataChannel", detail);
+        self.update(now, |states| states.channel = ChannelState::Connecting);
+        self.trace.call(now, stage, "createOffer", Detail::new());
+        self.offer(now, stage);
+    }
+
+    /// An own offer is in place; it leaves when it can.
+    fn offer(&mut self, now: Instant, stage: Stage) {
+        self.trace.call(
+            now,
+            stage,
+            "setLocalDescription",
+            detail! { "type" => "offer" },
+        );
+        self.update(now, |states| {
+            states.signaling = SignalingState::HaveLocalOffer
+        });
+        self.negotiation.unsent = Some(Sort::Offer);
+    }
+
+    pub(super) fn set_reachable(&mut self, now: Instant, reachable: bool) {
+        self.negotiation.reachable = reachable;
+        self.advance(now);
+    }
+
+    /// Sends what can leave.
+    fn advance(&mut self, now: Instant) {
+        let negotiation = &self.negotiation;
+        if self.ended.is_some() || !negotiation.reachable {
+            return;
+        }
+        if let Some(sort) = negotiation.unsent {
+            if !self.trickle && !negotiation.gathered {
+                return;
+            }
+            self.send_description(now, sort);
+        }
+        let negotiation = &mut self.negotiation;
+        let more = negotiation.sent < negotiation.found.len()
+            || (negotiation.gathered && !negotiation.sent_end);
+        if !more || !self.trickle || negotiation.draft.is_none() {
+            return;
+        }
+        let candidates = negotiation.found[negotiation.sent..].to_vec();
+        let complete = negotiation.gathered;
+        negotiation.sent = negotiation.found.len();
+        negotiation.sent_end = complete;
+        self.send_candidates(now, candidates, complete);
+    }
+
+    /// Host candidates are known by now, and travel in the description: messages saved.
+    fn send_description(&mut self, now: Instant, sort: Sort) {
+        let (ufrag, pwd) = self.session.credentials();
+        let setup = match (sort, self.session.role()) {
+            (Sort::Offer, _) => Setup::ActPass,
+            (Sort::Answer, Some(DtlsRole::Server)) => Setup::Passive,
+            (Sort::Answer, _) => Setup::Active,
+        };
+        let negotiation = &mut self.negotiation;
+        let description = Description {
+            ice_ufrag: ufrag.to_owned(),
+            ice_pwd: pwd.to_owned(),
+            fingerprints: vec![self.session.fingerprint()],
+            setup,
+            sctp_port: 5000,
+            max_message_size: MAX_MESSAGE_SIZE,
+            mid: negotiation.mid.clone(),
+            sctp_init: None,
+            candidates: negotiation
+                .found
+                .iter()
+                .map(|candidate| candidate.candidate.clone())
+                .collect(),
+            complete: !self.trickle,
+        };
+        negotiation.version += 1;
+        let sdp = description.write(negotiation.session_id, negotiation.version);
+        negotiation.sent = negotiation.found.len();
+        negotiation.sent_end = false;
+        negotiation.unsent = None;
+        negotiation.draft = Some((sort, sdp.clone()));
+        let stage = if negotiation.settled && negotiation.version > 1 {
+            None
+        } else {
+            self.own_stage()
+        };
+        self.signal(now, stage, Payload::Description { kind: sort, sdp });
+    }
+
+    fn send_candidates(&mut self, now: Instant, candidates: Vec<Candidate>, complete: bool) {
+        let stage = Some(if self.role == Role::Peer1 { 5 } else { 3 });
+        self.signal(
+            now,
+            stage,
+            Payload::Candidates {
+                candidates,
+                complete,
+            },
+        );
+    }
+
+    /// Sends again what the other side may have missed; it refuses what it has, which does no harm.
+    pub(super) fn resend(&mut self, now: Instant) {
+        let Some((sort, sdp)) = self.negotiation.draft.clone() else {
+            return;
+        };
+        self.trace
+            .note(now, None, Kind::Note, "resent", Detail::new());
+        let stage = if self.negotiation.version > 1 {
+            None
+        } else {
+            self.own_stage()
+        };
+        self.signal(now, stage, Payload::Description { kind: sort, sdp });
+        if self.negotiation.sent == 0 && !self.negotiation.sent_end {
+            return;
+        }
+        let candidates = self.negotiation.found[..self.negotiation.sent].to_vec();
+        let complete = self.negotiation.sent_end;
+        self.send_candidates(now, candidates, complete);
+    }
+
+    /// Finds a new path (ICE restart); the other side hears of it through the server.
+    pub(super) fn seek_path(&mut self, now: Instant) {
+        if !self.negotiation.settled {
+            self.negotiation.restart_wanted = true;
+            return;
+        }
+        if !self.negotiation.reachable {
+            return;
+        }
+        match self.states.signaling {
+            SignalingState::HaveLocalOffer => self.resend(now),
+            SignalingState::Stable => {
+                self.trace.conclude();
+                self.trace.call(now, None, "restartIce", Detail::new());
+                self.restart_ice(now);
+                self.offer(now, None);
+                self.advance(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// New credentials; candidates are another list, and the sockets are the same.
+    fn restart_ice(&mut self, now: Instant) {
+        let candidates = self.session.restart_ice(now);
+        let negotiation = &mut self.negotiation;
+        negotiation.known.clear();
+        negotiation.held.clear();
+        negotiation.found.clear();
+        negotiation.names = 0;
+        for text in candidates {
+            self.found_candidate(now, text);
+        }
+    }
+
+    // Receiving
+
+    pub(super) fn receive_description(&mut self, now: Instant, sort: Sort, sdp: &str) {
+        if let Some(code) = self.unfit(sort, sdp) {
+            return self.refuse(now, code, sort.as_str());
+        }
+        let first = !self.negotiation.settled;
+        let description = match Description::parse(sdp, sort) {
+            Ok(description) if self.session.knows(&description.fingerprints) => description,
+            Ok(_) => return self.refuse(now, "rejected-description", sort.as_str()),
+            Err(error) => {
+                self.refuse(now, "rejected-description", sort.as_str());
+                if first {
+                    self.fail(now, PeerError::Description(error));
+                }
+                return;
+            }
+        };
+        self.negotiation.received = Some(sdp.to_owned());
+        let stage = match (first, sort) {
+            (false, _) => None,
+            (true, Sort::Offer) => Some(3),
+            (true, Sort::Answer) => Some(5),
+        };
+        self.trace.call(
+            now,
+            stage,
+            "setRemoteDescription",
+            detail! { "type" => sort.as_str() },
+        );
+        match sort {
+            Sort::Offer => self.take_offer(now, stage, description),
+            Sort::Answer => self.take_answer(now, description),
+        }
+        if first {
+            self.patience = Some((now + PATH_PATIENCE, Patience::Path));
+        }
+    }
+
+    /// Why a description is not one to take now.
+    fn unfit(&self, sort: Sort, sdp: &str) -> Option<&'static str> {
+        let negotiation = &self.negotiation;
+        let repeated = negotiation.received.as_deref() == Some(sdp);
+        let awaiting = self.states.signaling == SignalingState::HaveLocalOffer;
+        match (sort, negotiation.settled) {
+            (Sort::Offer, _) if repeated => Some("repeated-offer"),
+            (Sort::Answer, _) if repeated => Some("repeated-answer"),
+            (Sort::Offer, false) => (self.role == Role::Peer1).then_some("unexpected-offer"),
+            (Sort::Offer, true) => {
+                (awaiting && self.role == Role::Peer1).then_some("crossing-offer")
+            }
+            (Sort::Answer, _) => {
+                let asked = awaiting && negotiation.unsent.is_none() && negotiation.draft.is_some();
+                (!asked).then_some("unexpected-answer")
+            }
+        }
+    }
+
+    fn take_offer(&mut self, now: Instant, stage: Stage, offer: Description) {
+        self.update(now, |states| {
+            states.signaling = SignalingState::HaveRemoteOffer
+        });
+        // An offer with other credentials restarts ICE, and the answer must have new ones, too (RFC 8839 §4.4.1.1.1). Where our own
+        // offer crossed this one and we are polite, ours are new already.
+        let restarted =
+            self.negotiation.settled && offer.ice_ufrag != self.negotiation.remote_ufrag;
+        if restarted && self.negotiation.unsent != Some(Sort::Offer) {
+            self.restart_ice(now);
+        }
+        let role = match offer.setup {
+            Setup::ActPass | Setup::Passive => DtlsRole::Client,
+            Setup::Active => DtlsRole::Server,
+        };
+        self.negotiation.mid.clone_from(&offer.mid);
+        self.describe(now, offer, role);
+        self.trace.call(now, stage, "createAnswer", Detail::new());
+        self.trace.call(
+            now,
+            stage,
+            "setLocalDescription",
+            detail! { "type" => "answer" },
+        );
+        self.update(now, |states| states.signaling = SignalingState::Stable);
+        self.negotiation.unsent = Some(Sort::Answer);
+        self.advance(now);
+        self.settle(now);
+    }
+
+    fn take_answer(&mut self, now: Instant, answer: Description) {
+        self.update(now, |states| states.signaling = SignalingState::Stable);
+        let role = match answer.setup {
+            Setup::Passive => DtlsRole::Client,
+            Setup::Active | Setup::ActPass => DtlsRole::Server,
+        };
+        self.describe(now, answer, role);
+        self.settle(now);
+    }
+
+    /// The first negotiation is over; later ones may come from either side.
+    fn settle(&mut self, now: Instant) {
+        self.negotiation.settled = true;
+        if std::mem::take(&mut self.negotiation.restart_wanted) {
+            self.seek_path(now);
+        }
+    }
+
+    /// A remote description is in place: what was held back is added.
+    fn describe(&mut self, now: Instant, description: Description, role: DtlsRole) {
+        self.negotiation
+            .remote_ufrag
+            .clone_from(&description.ice_ufrag);
+        let remote = Remote {
+            ufrag: description.ice_ufrag,
+            pwd: description.ice_pwd,
+            fingerprints: description.fingerprints,
+            role: self.session.role().unwrap_or(role),
+            sctp_port: description.sctp_port,
+            max_message_size: usize::try_from(description.max_message_size).unwrap_or(0),
+        };
+        self.session.set_remote(now, remote);
+        self.update(now, |states| {
+            if states.connection == ConnectionState::New {
+                states.connection = ConnectionState::Connecting;
+                states.ice = crate::states::IceState::Checking;
+            }
+        });
+        for text in description.candidates {
+            self.add_remote(now, &text);
+        }
+        let held = std::mem::take(&mut self.negotiation.held);
+        if !held.is_empty() {
+            let detail = detail! { "count" => held.len() };
+            self.trace
+                .note(now, Some(5), Kind::Note, "candidates-flushed", detail);
+        }
+        for candidate in held {
+            self.add_remote(now, &candidate.candidate);
+        }
+    }
+
+    pub(super) fn receive_candidates(
+        &mut self,
+        now: Instant,
+        candidates: Vec<Candidate>,
+        complete: bool,
+    ) {
+        if self.role == Role::Peer2 && !self.negotiation.is_described() {
+            return self.refuse(now, "candidate-before-offer", "candidates");
+        }
+        // Those behind a later description wait until it is in place.
+        let ready =
+            self.negotiation.is_described() && self.states.signaling == SignalingState::Stable;
+        for candidate in candidates {
+            let negotiation = &mut self.negotiation;
+            let text = candidate.candidate.clone();
+            let verdict = if negotiation.known.contains(&candidate) {
+                "candidate-duplicate"
+            } else if negotiation.known.len() >= MAX_KNOWN {
+                "candidate-too-many"
+            } else {
+                negotiation.known.insert(candidate.clone());
+                if ready {
+                    self.add_remote(now, &text);
+                    continue;
+                }
+                negotiation.held.push(candidate);
+                "candidate-buffered"
+            };
+            self.trace.note(
+                now,
+                Some(5),
+                Kind::Note,
+                verdict,
+                detail! { "candidate" => text },
+            );
+        }
+        if complete && ready {
+            self.trace.call(
+                now,
+                Some(5),
+                "addIceCandidate",
+                detail! { "candidate" => "" },
+            );
+        }
+    }
+
+    /// A candidate that cannot be used is not the end: others may do.
+    fn add_remote(&mut self, now: Instant, text: &str) {
+        self.trace.call(
+            now,
+            Some(5),
+            "addIceCandidate",
+            detail! { "candidate" => text },
+        );
+        if text.is_empty() {
+            return; // the end of candidates, as browsers write it
+        }
+        let mut fields = text.split_ascii_whitespace();
+        let (protocol, address) = (
+            fields.nth(2).unwrap_or_default(),
+            fields.nth(1).unwrap_or_default(),
+        );
+        if protocol.eq_ignore_ascii_case("tcp") {
+            return; // ICE over TCP (RFC 6544) is not spoken here
+        }
+        if is_local_name(address) {
+            if self.negotiation.names < MAX_NAMES {
+                self.negotiation.names += 1;
+                let name = CandidateName {
+                    name: address.to_owned(),
+                    candidate: text.to_owned(),
+                };
+                self.outputs.push_back(Queued::Resolve(name));
+            }
+            return;
+        }
+        match IceCandidate::from_sdp_string(text) {
+            Ok(candidate) => self.session.add_remote_candidate(now, candidate),
+            Err(_) => {
+                let about: String = text.chars().take(64).collect();
+                self.refuse(now, "rejected-candidate", &about);
+            }
+        }
+    }
+
+    // Small things
+
+    fn found_candidate(&mut self, now: Instant, text: String) {
+        let stage = self.own_stage();
+        self.trace.note(
+            now,
+            stage,
+            Kind::Event,
+            "icecandidate",
+            detail! { "candidate" => text },
+        );
+        let (ufrag, _) = self.session.credentials();
+        let candidate = Candidate {
+            candidate: text,
+            sdp_mid: Some(self.negotiation.mid.clone()),
+            sdp_m_line_index: Some(0),
+            username_fragment: Some(ufrag.to_owned()),
+        };
+        self.negotiation.found.push(candidate);
+    }
+
+    fn own_stage(&self) -> Stage {
+        Some(if self.role == Role::Peer1 { 1 } else { 3 })
+    }
+}
+
+/// A name that browsers put in place of an address: a UUID and `.local` (draft-ietf-mmusic-mdns-ice-candidates §3.1.1).
+fn is_local_name(address: &str) -> bool {
+    address.len() <= 64
+        && address.strip_suffix(".local").is_some_and(|label| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        })
+}

@@ -1,0 +1,192 @@
+//! A room, as a program sees it.
+
+use crowfly_protocol::{PeerId, RoomName, Token};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::driver::{self, Seat};
+use crate::link::{LinkError, ServerUrl, parse_room};
+use crate::pairing::EndReason;
+use crate::peer::Peer;
+use crate::room_core::{CloseReason, Intent, RoomError};
+
+/// How a room is entered.
+///
+/// ```
+/// use crowfly_peer::RoomOptions;
+///
+/// let options = RoomOptions::new("https://crows.example".parse().unwrap());
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RoomOptions {
+    /// The signaling server. A link has its own, which stands before this one.
+    pub server: ServerUrl,
+    /// [`create_room`] only: a chosen name; without it the server draws one that cannot be guessed.
+    pub name: Option<RoomName>,
+    /// STUN servers, `host` or `host:port`, used instead of those that the signaling server hands out. Empty: host candidates only.
+    pub ice_servers: Option<Vec<String>>,
+    /// Label of the main data channel. Its protocol is always `crowfly.1`.
+    pub label: String,
+    /// [`join_room`] only: [`Room::token`] of an earlier visit, to take one's own seat back after a crash.
+    pub token: Option<Token>,
+}
+
+impl RoomOptions {
+    /// The usual.
+    pub fn new(server: ServerUrl) -> Self {
+        Self {
+            server,
+            name: None,
+            ice_servers: None,
+            label: "crowfly".to_owned(),
+            token: None,
+        }
+    }
+}
+
+/// Why a room was not joined.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// What was given names no room.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The room was not entered.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+}
+
+/// What happened in a room.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RoomEvent {
+    /// Somebody sits opposite: who joined, or for the joiner who waited.
+    Peer(Peer),
+    /// It is over with that peer; the room waits for the next.
+    PeerLeft(EndReason),
+    /// The connection to the server was lost, or is back. Peers that are connected do not need it.
+    Signaling {
+        /// Whether it is there.
+        online: bool,
+    },
+    /// Something went wrong that does not end the room.
+    Problem(RoomError),
+    /// Out of the room; nothing follows.
+    Closed(CloseReason),
+}
+
+/// One's own seat in a room. Dropping it leaves, without waiting for what is still being sent to arrive; [`Room::leave`] waits.
+#[derive(Debug)]
+pub struct Room {
+    server: ServerUrl,
+    seat: Seat,
+    events: mpsc::UnboundedReceiver<RoomEvent>,
+    leave: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+/// Makes a room and waits in it.
+///
+/// # Errors
+///
+/// [`RoomError`] when the server cannot be reached within ten seconds, or refuses.
+pub async fn create_room(options: RoomOptions) -> Result<Room, RoomError> {
+    let RoomOptions {
+        server,
+        name,
+        ice_servers,
+        label,
+        ..
+    } = options;
+    driver::enter(Intent::Create { name }, label, ice_servers, server).await
+}
+
+/// Joins the room named by a link or code, and begins to connect: the last to arrive offers.
+///
+/// # Errors
+///
+/// [`JoinError`] when it names no room, when the server cannot be reached within ten seconds, or refuses.
+pub async fn join_room(link_or_code: &str, options: RoomOptions) -> Result<Room, JoinError> {
+    let (name, server) = parse_room(link_or_code)?;
+    let RoomOptions {
+        server: otherwise,
+        ice_servers,
+        label,
+        token,
+        ..
+    } = options;
+    let intent = Intent::Join { name, token };
+    Ok(driver::enter(intent, label, ice_servers, server.unwrap_or(otherwise)).await?)
+}
+
+impl Room {
+    pub(crate) fn new(
+        server: ServerUrl,
+        seat: Seat,
+        events: mpsc::UnboundedReceiver<RoomEvent>,
+        leave: oneshot::Sender<()>,
+        task: JoinHandle<()>,
+    ) -> Self {
+        Self {
+            server,
+            seat,
+            events,
+            leave: Some(leave),
+            task,
+        }
+    }
+
+    /// Its name, as the server has it.
+    pub fn name(&self) -> &RoomName {
+        &self.seat.name
+    }
+
+    /// What a browser, or [`join_room`], opens.
+    pub fn link(&self) -> String {
+        self.server.room_link(&self.seat.name)
+    }
+
+    /// What a person types.
+    pub fn code(&self) -> &str {
+        self.seat.name.as_str()
+    }
+
+    /// Own peer id, issued by the server.
+    pub fn id(&self) -> PeerId {
+        self.seat.id
+    }
+
+    /// Proves this seat to the server, see [`RoomOptions::token`].
+    pub fn token(&self) -> Token {
+        self.seat.token
+    }
+
+    /// The next thing that happens; `None` after [`RoomEvent::Closed`]. Cancel-safe.
+    pub async fn next_event(&mut self) -> Option<RoomEvent> {
+        self.events.recv().await
+    }
+
+    /// Waits until somebody is there.
+    ///
+    /// # Errors
+    ///
+    /// Why the room closed instead.
+    pub async fn next_peer(&mut self) -> Result<Peer, CloseReason> {
+        loop {
+            match self.next_event().await {
+                Some(RoomEvent::Peer(peer)) => return Ok(peer),
+                Some(RoomEvent::Closed(reason)) => return Err(reason),
+                Some(_) => {}
+                None => return Err(CloseReason::Left),
+            }
+        }
+    }
+
+    /// Says goodbye in the channel, waits at most a second for what is still being sent, leaves the room, closes everything.
+    pub async fn leave(mut self) {
+        // The driver's end of it is gone only where the room is closed.
+        let _ = self.leave.take().map(|leave| leave.send(()));
+        let _ = self.task.await;
+    }
+}
