@@ -116,6 +116,12 @@ impl Association {
             .set_buffered_amount_low_threshold(channel, threshold);
     }
 
+    /// Whether messages are taken from the receive window; they are at first. While not, what arrives stays in the window, which closes
+    /// after `receive_window` bytes, and the peer's messages wait on its side: backpressure from the application to the other end.
+    pub fn set_reading(&mut self, reading: bool) {
+        self.transport.set_reading(reading);
+    }
+
     /// How far a channel is.
     pub fn channel_state(&self, channel: ChannelId) -> ChannelState {
         self.channels.state(channel)
