@@ -1,5 +1,6 @@
 //! Two associations and a path between them, as a driver and a user see them.
 
+mod anything;
 mod bed;
 
 use std::time::Duration;
