@@ -200,6 +200,10 @@ impl<M: Machine> Network<M> {
     fn wake(&mut self, id: NodeId) {
         let now = self.now();
         let node = &mut self.nodes[id.0];
+        if node.queued != Some(self.now) {
+            // An earlier wake was queued after this one and has taken its place.
+            return;
+        }
         node.queued = None;
         match node.wanted {
             Some(at) if at <= self.now => {
@@ -439,6 +443,29 @@ mod tests {
         assert_eq!(network.machine(b).bursts, [7]);
         network.run_for(10 * MS);
         assert_eq!(network.machine(b).bursts, [7, 1]);
+    }
+
+    #[test]
+    fn wakes_that_are_out_of_date_die_out() {
+        /// Wants to be woken ever earlier, then late.
+        struct Fickle(u64);
+        impl Machine for Fickle {
+            fn handle_datagram(&mut self, _: Instant, _: &[u8]) {}
+            fn handle_timeout(&mut self, _: Instant) {}
+            fn poll(&mut self, now: Instant, _: &mut dyn FnMut(&[u8])) -> Option<Instant> {
+                self.0 += 1;
+                Some(now + Duration::from_millis(100 - self.0 % 90))
+            }
+        }
+        let mut network = Network::new(1);
+        let fickle = network.add_machine(Fickle(0));
+        for _ in 0..1000 {
+            network.update(fickle, |_, _| ());
+            network.run_for(MS / 10);
+        }
+        assert!(network.wire.waiting() < 400, "{}", network.wire.waiting());
+        network.run_for(1000 * MS);
+        assert_eq!(network.wire.waiting(), 1);
     }
 
     #[test]

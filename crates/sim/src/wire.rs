@@ -53,6 +53,11 @@ impl Wire {
         self.events.peek().map(|Reverse(event)| event.at)
     }
 
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.events.len()
+    }
+
     pub(crate) fn pop(&mut self) -> Option<Event> {
         self.events.pop().map(|Reverse(event)| event)
     }

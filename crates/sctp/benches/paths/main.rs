@@ -64,8 +64,10 @@ impl Arguments {
     }
 
     fn wants_row(&self, number: usize, name: &str) -> bool {
-        let chosen =
-            |link: &String| number.to_string() == *link || name.to_lowercase().contains(link);
+        let chosen = |link: &String| match link.parse::<usize>() {
+            Ok(chosen) => chosen == number,
+            Err(_) => name.to_lowercase().contains(link),
+        };
         self.link.as_ref().is_none_or(chosen)
     }
 }

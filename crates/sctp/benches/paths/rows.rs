@@ -100,6 +100,8 @@ pub(crate) fn rows() -> Vec<Row> {
 pub(crate) struct Measured {
     /// Percent of the link's rate after the first second.
     pub(crate) share: f64,
+    /// The same of the second half of the run.
+    pub(crate) late_share: f64,
     /// Of the small messages: median, 95th percentile, longest.
     pub(crate) pings: Option<[Duration; 3]>,
     window: usize,
@@ -114,8 +116,9 @@ impl Measured {
         let link = &self.link;
         let share = |part: u64| part as f64 * 100.0 / link.offered.max(1) as f64;
         let mut line = format!(
-            "{:6.2} %  window {:2} MiB  overflow {:5.2} %  lost {:4.2} %  queue {:6.1} ms, at most {:6.1}",
+            "{:6.2} % ({:5.1})  window {:2} MiB  overflow {:5.2} %  lost {:4.2} %  queue {:6.1} ms, at most {:6.1}",
             self.share,
+            self.late_share,
             self.window >> 20,
             share(link.overflowed),
             share(link.lost),
@@ -176,8 +179,10 @@ fn run(
     }
     let second = Duration::from_secs(1);
     let got = &network.machine(b).got;
+    let percent = |from| got.rate(from, time) * 100.0 / row.rate as f64;
     Measured {
-        share: got.rate(second, time) * 100.0 / row.rate as f64,
+        share: percent(second),
+        late_share: percent(time / 2),
         pings: row.ping_goal.map(|_| latencies(got, second)),
         window,
         link: network.stats(there).clone(),

@@ -43,10 +43,15 @@ impl Table {
                 cells: vec!["–".to_owned(); ALL.len()],
             });
         }
-        let mut cell = match measured.share {
-            share if share < 2.0 => format!("{share:.2} %"),
-            share => format!("{share:.1} %"),
+        let percent = |share: f64| match share {
+            share if share < 2.0 => format!("{share:.2}"),
+            share => format!("{share:.1}"),
         };
+        let mut cell = format!(
+            "{} ({}) %",
+            percent(measured.share),
+            percent(measured.late_share)
+        );
         if let Some([median, _, longest]) = measured.pings {
             cell += &format!(
                 ", {} ms (longest {})",
