@@ -29,7 +29,7 @@ use chacha20::{
 use self::{link::Link, liveness::Liveness};
 use crate::{
     association::{CloseReason, Config, Input, Stats},
-    channel::MESSAGE_COST,
+    channel::{MESSAGE_COST, Reliability},
     packet::{Init, write_init},
     send::SendOptions,
     tsn::Tsn,
@@ -261,7 +261,16 @@ impl Transport {
         options: &SendOptions,
     ) {
         if let Some(link) = self.link.as_mut().filter(|_| self.state != State::Ended) {
-            link.sender.push(now, stream, ppid, payload, options);
+            // A peer that FORWARD TSN says nothing to would wait for ever for what was given up (RFC 3758 §3.3.1).
+            let reliability = match link.capabilities.forward_tsn {
+                true => options.reliability,
+                false => Reliability::Reliable,
+            };
+            let options = SendOptions {
+                reliability,
+                ..*options
+            };
+            link.sender.push(now, stream, ppid, payload, &options);
         }
     }
 

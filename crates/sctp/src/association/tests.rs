@@ -435,6 +435,45 @@ fn snap_opens_channels_without_a_handshake() {
 }
 
 #[test]
+fn a_peer_that_has_no_extension_is_sent_everything_and_channels_just_end() {
+    let mut bed = Bed::new(bad());
+    let inits = [ONE, TWO].map(|side| bed.update(side, |association, _| association.local_init()));
+    for side in [ONE, TWO] {
+        // Only the fixed part of INIT, without a parameter.
+        let mut theirs = inits[1 - side][..20].to_vec();
+        theirs[2..4].copy_from_slice(&20_u16.to_be_bytes());
+        bed.update(side, |association, now| {
+            association.handle_input(now, Input::RemoteInit(&theirs));
+        });
+    }
+    assert!(!bed.stats(ONE).interleaving && !bed.stats(ONE).zero_checksum);
+    let reliability = Reliability::MaxRetransmits(0);
+    let ours = bed.open(
+        ONE,
+        ChannelOptions {
+            reliability,
+            ..labeled("a")
+        },
+    );
+    for _ in 0..200 {
+        bed.send(ONE, ours, binary(&[0; 1000])).expect("open");
+    }
+    // Giving up a message needs FORWARD TSN, without which the peer would wait for ever.
+    bed.run_until(|bed| bed.side(TWO).messages.len() == 200);
+    bed.close(ONE, ours);
+    bed.run(SECOND);
+    assert_eq!(
+        (bed.side(ONE).closed.len(), bed.side(TWO).closed.len()),
+        (1, 0)
+    );
+    assert_eq!(
+        bed.open(ONE, labeled("b")).stream(),
+        2,
+        "its number stays used"
+    );
+}
+
+#[test]
 fn a_peer_that_begins_anew_finds_no_old_channel() {
     let mut bed = Bed::new(good());
     bed.connect();
