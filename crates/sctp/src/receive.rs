@@ -276,12 +276,18 @@ impl Receiver {
     }
 
     /// A quarter more than the window is taken: the peer counts bytes only, and what it sent before it knew is no fault of
-    /// its own. The TSN that everything else waits for is taken in any case, or a full window would stay full for ever; not
-    /// if a message is ready, for then room will come (RFC 9260 §6.2).
+    /// its own. Beyond that only the TSN that all others wait for, or a full window would stay full for ever; not if nothing
+    /// waits for it and messages are ready, for then room will come (RFC 9260 §6.2).
     fn has_room(&self, at: u64, length: usize) -> bool {
         let limit = self.config.window + self.config.window / 4;
+        let is_awaited = || self.arrived.has_gaps() || !self.delivery.has_ready();
         self.held() + length + OVERHEAD <= limit
-            || (self.arrived.is_next(at) && !self.delivery.has_ready())
+            || (self.arrived.is_next(at) && is_awaited() && !self.is_hoarding())
+    }
+
+    /// No peer that heeds the window gets here.
+    fn is_hoarding(&self) -> bool {
+        self.held() > 2 * self.config.window + self.config.max_message_size
     }
 
     /// Nobody waits for it. With DATA the TSN alone tells, see [`Assembly::sweep`].
@@ -305,8 +311,7 @@ impl Receiver {
         if !self.config.interleaving {
             self.assembly.sweep(self.arrived.cumulative_position());
         }
-        let hoard = 2 * self.config.window + self.config.max_message_size;
-        if self.held() > hoard && !self.delivery.has_ready() {
+        if self.is_hoarding() && !self.delivery.has_ready() {
             return Err(Violation::Hoarding);
         }
         Ok(())

@@ -144,6 +144,19 @@ fn a_full_window_takes_the_one_tsn_that_all_wait_for_and_drops_nothing_it_took()
 }
 
 #[test]
+fn a_hole_is_filled_in_a_full_window_though_other_messages_are_ready() {
+    let mut receiver = Receiver::new(config());
+    let kilobyte = [7; KIB];
+    take(&mut receiver, &[whole(2, 2, 0, b"ready")]);
+    let full = (3..).find(|&tsn| {
+        let waiting = whole(tsn, 1, u16::try_from(tsn).expect("few"), &kilobyte);
+        receiver.handle_data(&waiting) == Ok(Arrival::Dropped)
+    });
+    take(&mut receiver, &[whole(1, 3, 0, &kilobyte)]);
+    assert_eq!(Some(receiver.cumulative().next().0), full);
+}
+
+#[test]
 fn a_message_longer_than_the_window_is_received() {
     let mut receiver = Receiver::new(ReceiverConfig {
         window: 4 * KIB,
