@@ -5,8 +5,9 @@
 //! cargo bench -p crowfly-sctp --bench pipe -- --only ours --size 64 --seconds 5   # for a profiler
 //! ```
 //!
-//! One thread drains both ends in turn; the pipe loses and delays nothing. The clock is the machine's, but when neither end has
-//! anything to do it jumps to the next timeout. MB/s are over that clock, so that waiting counts; CPU-s/GB over the process's.
+//! One thread drains both ends in turn; the pipe loses and delays nothing. The clock is the processor time of this process, so that a
+//! busy machine changes little; when neither end has anything to do it jumps to the next timeout. MB/s are over that clock, so that
+//! waiting for pacing or for a delayed acknowledgement counts; CPU-s/GB are over processor time alone.
 
 #![allow(clippy::print_stdout, reason = "a table for people")]
 
@@ -210,65 +211,95 @@ impl Pipe {
     }
 }
 
-/// The machine's clock, and what was jumped over.
+/// Processor time, and what was jumped over.
 struct Clock {
+    start: Instant,
+    begun: ProcessTime,
     jumped: Duration,
 }
 
 impl Clock {
+    fn start() -> Self {
+        Self {
+            start: Instant::now(),
+            begun: ProcessTime::now(),
+            jumped: Duration::ZERO,
+        }
+    }
+
+    fn passed(&self) -> Duration {
+        self.begun.elapsed() + self.jumped
+    }
+
     fn now(&self) -> Instant {
-        Instant::now() + self.jumped
+        self.start + self.passed()
     }
 }
 
-/// One contender for this long, after a tenth of a second to warm up.
+/// One contender for this much processor time, after a tenth of a second to warm up; less if it only waits.
 fn run(contender: &Contender, size: usize, time: Duration) -> Cost {
-    let mut clock = Clock {
-        jumped: Duration::ZERO,
-    };
-    let start = clock.now();
-    let [mut a, mut b] = [Role::Client, Role::Server].map(|role| {
-        let setup = Setup {
-            max_message: size.max(256 << 10),
-            seed: 7 + u64::from(role == Role::Server),
-            ..Setup::new(role)
-        };
-        Peer::new((contender.make)(setup), start)
-    });
-    let (mut to_a, mut to_b) = (Pipe::default(), Pipe::default());
-    b.stack.connect(start);
-    a.stack.connect(start);
-    a.send_bulk(start, size, size.max(256 << 10));
-    let warm = start + Duration::from_millis(100);
-    let (mut begun, mut wakes) = (None, [None; 2]);
-    loop {
-        let now = clock.now();
-        if begun.is_none() && now >= warm {
-            begun = Some((now, ProcessTime::now(), b.got.total()));
-        }
-        if let Some((begin, cpu, bytes)) = begun.filter(|(begin, ..)| now - *begin >= time) {
-            assert_eq!(
-                (&a.closed, &b.closed),
-                (&None, &None),
-                "{}",
-                contender.title
-            );
-            let gigabytes = (b.got.total() - bytes) as f64 / 1e9;
-            let cpu = cpu.elapsed().as_secs_f64();
-            return Cost {
-                megabytes: gigabytes * 1e3 / (now - begin).as_secs_f64(),
-                cpu_per_gigabyte: cpu / gigabytes,
+    let mut ends = Ends::new(contender, size);
+    let warm = Duration::from_millis(100);
+    while ends.clock.begun.elapsed() < warm && ends.clock.passed() < 10 * warm {
+        ends.step();
+    }
+    let (passed, cpu, total) = (ends.clock.passed(), ProcessTime::now(), ends.b.got.total());
+    while cpu.elapsed() < time && ends.clock.passed() - passed < 20 * time {
+        ends.step();
+    }
+    let reasons = (&ends.a.closed, &ends.b.closed);
+    assert_eq!(reasons, (&None, &None), "{}", contender.title);
+    let gigabytes = (ends.b.got.total() - total) as f64 / 1e9;
+    Cost {
+        megabytes: gigabytes * 1e3 / (ends.clock.passed() - passed).as_secs_f64(),
+        cpu_per_gigabyte: cpu.elapsed().as_secs_f64() / gigabytes,
+    }
+}
+
+/// Two ends and the pipe between them.
+struct Ends {
+    clock: Clock,
+    a: Peer,
+    b: Peer,
+    to_a: Pipe,
+    to_b: Pipe,
+    wakes: [Option<Instant>; 2],
+}
+
+impl Ends {
+    fn new(contender: &Contender, size: usize) -> Self {
+        let clock = Clock::start();
+        let [mut a, mut b] = [Role::Client, Role::Server].map(|role| {
+            let setup = Setup {
+                max_message: size.max(256 << 10),
+                seed: 7 + u64::from(role == Role::Server),
+                ..Setup::new(role)
             };
+            Peer::new((contender.make)(setup), clock.start)
+        });
+        b.stack.connect(clock.start);
+        a.stack.connect(clock.start);
+        a.send_bulk(clock.start, size, size.max(256 << 10));
+        Self {
+            clock,
+            a,
+            b,
+            to_a: Pipe::default(),
+            to_b: Pipe::default(),
+            wakes: [None; 2],
         }
-        let busy = turn(now, &mut b, &mut to_b, &mut to_a, &mut wakes[1])
-            | turn(clock.now(), &mut a, &mut to_a, &mut to_b, &mut wakes[0]);
-        if !busy && to_b.ends.is_empty() && to_a.ends.is_empty() {
-            let next = wakes
-                .into_iter()
-                .flatten()
-                .min()
-                .expect("somebody waits for something");
-            clock.jumped += next.saturating_duration_since(clock.now());
+    }
+
+    /// Both ends in turn; if neither had anything to do, on to the next timeout.
+    fn step(&mut self) {
+        let (to_a, to_b) = (&mut self.to_a, &mut self.to_b);
+        let [wake_a, wake_b] = &mut self.wakes;
+        let busy = turn(self.clock.now(), &mut self.b, to_b, to_a, wake_b)
+            | turn(self.clock.now(), &mut self.a, to_a, to_b, wake_a);
+        if !busy && self.to_a.ends.is_empty() && self.to_b.ends.is_empty() {
+            let next = self.wakes.into_iter().flatten().min();
+            let next = next.expect("somebody waits for something");
+            self.clock.jumped += next.saturating_duration_since(self.clock.now());
         }
     }
 }
