@@ -180,10 +180,7 @@ impl Bbr {
         let slowed = self.bandwidth_shortterm != UNBOUNDED;
         let loss = self.losses.end_round(slowed, queue);
         self.lost_ranges = 0;
-        let starved = queue
-            && !sample.app_limited
-            && (self.bandwidth_latest as f64) < 0.75 * self.bandwidth as f64;
-        if (loss || starved) && !self.probing_bandwidth() {
+        if loss && !self.probing_bandwidth() {
             self.lower_bounds();
         }
         self.bandwidth_latest = sample.rate();

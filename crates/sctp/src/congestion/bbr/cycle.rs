@@ -97,6 +97,7 @@ impl Bbr {
         self.cycle.judging = true;
         self.rounds.restart(delivered);
         self.full_pipe.reset(rate);
+        self.delay.watch_growth();
         self.state = State::Up;
         self.steepen();
     }
@@ -152,7 +153,12 @@ impl Bbr {
             self.full_pipe.reset(sample.rate());
             return false;
         }
-        self.full_pipe.now
+        self.full_pipe.now || self.built_queue()
+    }
+
+    /// A whole round trip has shown what faster sending brings, and it brought a queue.
+    fn built_queue(&self) -> bool {
+        self.cycle.samples == Samples::ProbeFeedback && self.delay.growing()
     }
 
     fn held_by_window(&self) -> bool {

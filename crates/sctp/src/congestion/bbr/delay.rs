@@ -26,7 +26,8 @@ pub(super) struct Delay {
     /// Shortest of the present and of the previous round.
     round: Option<Duration>,
     previous_round: Option<Duration>,
-    /// Samples in a row that were longer than the shortest.
+    /// Samples in a row that were longer than this.
+    usual: Option<Duration>,
     longer: u32,
 }
 
@@ -39,6 +40,7 @@ impl Delay {
             probed_at: now,
             round: None,
             previous_round: None,
+            usual: None,
             longer: 0,
         }
     }
@@ -48,9 +50,9 @@ impl Delay {
         let expired = now > self.probed_at + PROBE_INTERVAL;
         if let Some(rtt) = rtt {
             self.round = Some(self.round.map_or(rtt, |least| least.min(rtt)));
-            let longer = self
-                .shortest
-                .is_some_and(|least| rtt > least + (least / 8).clamp(GROWING_LEAST, GROWING_MOST));
+            let usual = self.usual.or(self.shortest);
+            let longer = usual
+                .is_some_and(|usual| rtt > usual + (usual / 8).clamp(GROWING_LEAST, GROWING_MOST));
             self.longer = if longer { self.longer + 1 } else { 0 };
             if expired || self.probed.is_none_or(|least| rtt < least) {
                 self.probed = Some(rtt);
@@ -80,6 +82,12 @@ impl Delay {
 
     pub(super) fn shortest(&self) -> Option<Duration> {
         self.shortest
+    }
+
+    /// Whatever queue stands now is not of our making: watch for one that grows beyond it.
+    pub(super) fn watch_growth(&mut self) {
+        self.usual = self.previous_round.max(self.shortest);
+        self.longer = 0;
     }
 
     /// Whether a queue has begun to grow.
