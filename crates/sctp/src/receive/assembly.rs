@@ -135,6 +135,16 @@ impl Assembly {
         self.held
     }
 
+    /// The same, counted anew.
+    #[cfg(test)]
+    pub(super) fn recount(&self) -> usize {
+        let open = self.open.values().chain(&self.current);
+        let open = open.map(|open| OVERHEAD + open.buffer.len());
+        let early = self.early.values();
+        open.chain(early.map(|early| OVERHEAD + early.payload.len()))
+            .sum()
+    }
+
     /// Takes the fragment whose TSN has the position `at`; the message, if it was the last that was missing.
     pub(super) fn add(&mut self, at: u64, data: &Data<'_>) -> Result<Option<Whole>, Violation> {
         if data.payload.len() > self.max_message_size {
@@ -277,10 +287,11 @@ impl Assembly {
             payload: data.payload.into(),
         };
         self.held += OVERHEAD + early.payload.len();
-        match self.early.insert(place, early) {
-            Some(_) => Err(Violation::Fragment),
-            None => Ok(()),
+        if let Some(other) = self.early.insert(place, early) {
+            self.held -= OVERHEAD + other.payload.len();
+            return Err(Violation::Fragment);
         }
+        Ok(())
     }
 
     /// Adds what came early to the current message, as far as it fits.

@@ -48,6 +48,13 @@ impl Delivery {
         self.held
     }
 
+    /// The same, counted anew.
+    #[cfg(test)]
+    pub(super) fn recount(&self) -> usize {
+        let waiting = self.streams.values().flat_map(|one| one.waiting.values());
+        waiting.chain(&self.ready).map(charge).sum()
+    }
+
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }

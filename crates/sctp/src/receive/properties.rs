@@ -1,4 +1,5 @@
 //! Any schedule of loss, reordering and duplication: every message once, in order where ordered, and nothing left over.
+//! And any chunks at all, such as no sender would send.
 
 use std::collections::BTreeMap;
 
@@ -40,6 +41,60 @@ proptest! {
         schedule in vec((0..60_usize, 1..3_usize, any::<bool>()), 1..100),
     ) {
         Run::new(interleaving, Tsn(initial), messages).play(&schedule);
+    }
+
+    /// Numbers are few, so that they meet; what a violation leaves behind counts as well.
+    #[test]
+    fn a_peer_that_sends_anything_costs_no_more_than_it_is_charged(
+        interleaving in any::<bool>(),
+        acts in vec((0..16_u8, 0..24_u32, 0..4_u16, 0..4_u32, any::<u8>(), 1..60_usize), 1..200),
+    ) {
+        let mut receiver = Receiver::new(ReceiverConfig {
+            peer_initial_tsn: Tsn(u32::MAX - 9),
+            window: 2000,
+            interleaving,
+            max_message_size: 150,
+            streams: 3,
+        });
+        let mut buffer = Vec::new();
+        for (act, ahead, stream, number, flags, length) in acts {
+            let before = receiver.cumulative();
+            let tsn = before.plus(ahead).previous();
+            let unordered = flags & 4 != 0;
+            match act {
+                0 => drop(receiver.poll_message()),
+                1 => receiver.reset_stream(stream),
+                2 | 3 => {
+                    buffer.clear();
+                    let mut writer = PacketWriter::start(&mut buffer, 1, 1, 1, 100);
+                    if interleaving {
+                        writer.i_forward_tsn(tsn, [(stream, unordered, number)].into_iter());
+                    } else {
+                        writer.forward_tsn(tsn, [(stream, number.to_le_bytes()[0].into())].into_iter());
+                    }
+                    writer.finish(false);
+                    let _ = match Chunk::parse(&buffer[12..]) {
+                        Ok(Chunk::ForwardTsn(forward)) => receiver.handle_forward_tsn(&forward),
+                        Ok(Chunk::IForwardTsn(forward)) => receiver.handle_i_forward_tsn(&forward),
+                        other => panic!("{other:?} was not written"),
+                    };
+                }
+                _ => {
+                    let order = match interleaving {
+                        true => Order::Interleaved { mid: number, fsn: u32::from(flags >> 5) },
+                        false => Order::Sequence { ssn: number.to_le_bytes()[0].into() },
+                    };
+                    let (beginning, ending) = (flags & 2 != 0, flags & 1 != 0);
+                    let payload = &[7; 60][..length];
+                    let _ = receiver.handle_data(&Data {
+                        tsn, stream, unordered, beginning, ending, immediate: false, order, ppid: 0, payload,
+                    });
+                }
+            }
+            prop_assert!(receiver.cumulative() >= before, "what was acknowledged stays so");
+            prop_assert_eq!(receiver.held(), receiver.assembly.recount() + receiver.delivery.recount());
+            prop_assert!(receiver.held() <= 2 * 2000 + 150 + 60 + OVERHEAD, "{}", receiver.held());
+        }
     }
 }
 
