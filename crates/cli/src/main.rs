@@ -2,9 +2,12 @@
 //!
 //! One file a verb. stdout is for data only; everything a person reads goes to stderr. Exit codes: 0 done, 1 failed, 2 usage.
 
+mod chat;
 mod config;
 mod log;
+mod meet;
 mod output;
+mod pipe;
 mod serve;
 
 use std::process::ExitCode;
@@ -40,6 +43,10 @@ struct Args {
 enum Verb {
     /// Run the server: signaling, STUN and the page, all in one
     Serve(serve::Args),
+    /// Talk to somebody, in a browser or a terminal
+    Chat(meet::Args),
+    /// Connect stdin to the other side's stdout, and back
+    Pipe(meet::Args),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +54,8 @@ fn main() -> ExitCode {
     log::start(log);
     let done = match verb {
         Verb::Serve(args) => serve::run(args),
+        Verb::Chat(args) => chat::run(args),
+        Verb::Pipe(args) => pipe::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,170 @@
+//! `crowfly chat`: lines to somebody, and theirs.
+//!
+//! On a terminal with line editing; else plain lines, so that it can be part of a script: messages on stdout, everything else on stderr.
+
+mod screen;
+
+use anyhow::Result;
+use crowfly_peer::{CloseReason, EndReason, Message, Peer, PeerEvent, Room, RoomEvent};
+
+use self::screen::{Line, Screen};
+use crate::meet::{self, closed, farewell};
+
+pub(crate) fn run(args: meet::Args) -> Result<()> {
+    meet::run(chat(args))
+}
+
+async fn chat(args: meet::Args) -> Result<()> {
+    let interrupted = meet::interrupted();
+    tokio::pin!(interrupted);
+    let mut room = tokio::select! {
+        room = args.enter() => room?,
+        _ = &mut interrupted => return Ok(()),
+    };
+    let (screen, mut lines) = Screen::open()?;
+    let mut talk = Talk {
+        screen,
+        peer: None,
+        open: false,
+        alone: false,
+    };
+    let result = loop {
+        tokio::select! {
+            _ = &mut interrupted => break Ok(()),
+            event = room.next_event() => match event {
+                Some(event) => {
+                    if let Some(result) = talk.room_event(event) {
+                        break result;
+                    }
+                }
+                None => break Ok(()),
+            },
+            event = next(&mut talk.peer) => talk.peer_event(event).await,
+            line = lines.recv(), if talk.takes_lines() => match line {
+                Some(Line::Text(text)) => talk.say(text).await,
+                Some(Line::End) | None => break Ok(()),
+            },
+        }
+    };
+    leave(room, &talk.screen).await;
+    result
+}
+
+/// One conversation after the other.
+struct Talk {
+    screen: Screen,
+    peer: Option<Peer>,
+    open: bool,
+    /// Said already that nobody hears.
+    alone: bool,
+}
+
+impl Talk {
+    /// On a terminal always; of a script only once somebody hears.
+    fn takes_lines(&self) -> bool {
+        self.open || self.screen.is_terminal()
+    }
+
+    async fn say(&mut self, text: String) {
+        if text.is_empty() {
+            return;
+        }
+        let sent = match &self.peer {
+            Some(peer) if self.open => peer.send(text).await.is_ok(),
+            _ => false,
+        };
+        if !sent && !std::mem::replace(&mut self.alone, true) {
+            self.screen.status("nobody is there to hear that");
+        }
+    }
+
+    /// What ends the chat, if it does.
+    fn room_event(&mut self, event: RoomEvent) -> Option<Result<()>> {
+        match event {
+            RoomEvent::Peer(peer) => {
+                self.screen.status("somebody is there, connecting");
+                self.peer = Some(peer);
+            }
+            RoomEvent::PeerLeft(reason) => return self.left(reason),
+            RoomEvent::Signaling { online: false } if self.open => {
+                self.screen
+                    .status("the server is lost; the conversation goes on without it");
+            }
+            RoomEvent::Signaling { online: false } => {
+                self.screen.status("the server is lost, trying again")
+            }
+            RoomEvent::Signaling { online: true } => self.screen.status("the server is back"),
+            RoomEvent::Problem(error) => self.screen.status(&error.to_string()),
+            RoomEvent::Closed(reason) => return Some(self.room_closed(&reason)),
+            _ => {}
+        }
+        None
+    }
+
+    fn room_closed(&mut self, reason: &CloseReason) -> Result<()> {
+        closed(reason)
+    }
+
+    fn left(&mut self, reason: EndReason) -> Option<Result<()>> {
+        self.screen.status(farewell(reason));
+        let talked = std::mem::take(&mut self.open);
+        self.peer = None;
+        self.alone = false;
+        // A script has nobody who could wait for the next one.
+        if talked && !self.screen.is_terminal() {
+            return Some(match reason {
+                EndReason::Goodbye | EndReason::Leave => Ok(()),
+                _ => Err(anyhow::anyhow!("the other side vanished")),
+            });
+        }
+        if reason != EndReason::Leave || talked {
+            self.screen.status("the room is still open");
+        }
+        None
+    }
+
+    async fn peer_event(&mut self, event: Option<PeerEvent>) {
+        match event {
+            Some(PeerEvent::Open) => {
+                self.open = true;
+                self.alone = false;
+                if let Some(peer) = &self.peer {
+                    let path = meet::describe(peer).await;
+                    self.screen.status(&path);
+                }
+            }
+            Some(PeerEvent::Message(Message::Text(text))) => self.screen.message(&text),
+            Some(PeerEvent::Message(Message::Blob { name, data, .. })) => {
+                let name = name.unwrap_or_else(|| "a file without a name".to_owned());
+                self.screen.status(&format!(
+                    "{name} ({} bytes) was sent; chat takes text only",
+                    data.len()
+                ));
+            }
+            Some(PeerEvent::Message(message)) => {
+                self.screen.status(&format!(
+                    "{} bytes were sent; chat takes text only",
+                    message.len()
+                ));
+            }
+            Some(PeerEvent::Problem(error)) => self.screen.status(&error.to_string()),
+            Some(_) => {}
+            None => self.peer = None, // the room tells why
+        }
+    }
+}
+
+/// The next event of the peer there is.
+async fn next(peer: &mut Option<Peer>) -> Option<PeerEvent> {
+    match peer {
+        Some(peer) => peer.next_event().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn leave(room: Room, screen: &Screen) {
+    room.leave().await;
+    if screen.is_terminal() {
+        screen.status("left");
+    }
+}

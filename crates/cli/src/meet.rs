@@ -1,0 +1,171 @@
+//! What `chat` and `pipe` begin with: make a room or join one, say where it is, wait for somebody.
+
+use std::io::{self, IsTerminal};
+
+use anyhow::Result;
+use crowfly_peer::{
+    CloseReason, EndReason, JoinError, LinkError, Peer, PeerStats, Room, RoomError, RoomOptions,
+    ServerUrl, create_room, join_room,
+};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::output::{hint, line};
+
+/// Where to meet.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The room to join, as its link or its code; without it a room is made, and its link and code are shown
+    #[arg(value_name = "CODE|LINK")]
+    room: Option<String>,
+
+    /// The server to meet at; a link names its own
+    #[arg(
+        long,
+        env = "CROWFLY_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080",
+        hide_env_values = true
+    )]
+    server: ServerUrl,
+}
+
+impl Args {
+    /// Makes or joins the room.
+    pub(crate) async fn enter(self) -> Result<Room> {
+        let options = RoomOptions::new(self.server.clone());
+        let Some(room) = self.room else {
+            let room = create_room(options)
+                .await
+                .map_err(|error| explain(error, &self.server))?;
+            show(&room);
+            return Ok(room);
+        };
+        join_room(&room, options)
+            .await
+            .map_err(|error| match error {
+                JoinError::Link(error @ LinkError::NoRoom) => hint(
+                    error,
+                    "Give the link you were sent, or what stands behind its #.",
+                ),
+                JoinError::Room(error) => explain(error, &self.server),
+                error => error.into(),
+            })
+    }
+}
+
+/// Where the room is, on stderr; as a picture too where that is a terminal.
+fn show(room: &Room) {
+    line(&format!("code  {}\nlink  {}", room.code(), room.link()));
+    if io::stderr().is_terminal()
+        && let Ok(code) = QrCode::new(room.link())
+    {
+        // Light on dark, as terminals mostly are; readers take either, with the quiet zone around.
+        let picture = code
+            .render::<Dense1x2>()
+            .dark_color(Dense1x2::Light)
+            .light_color(Dense1x2::Dark)
+            .build();
+        line(&picture);
+    }
+    line("waiting for somebody to join");
+}
+
+/// What a person can try.
+fn explain(error: RoomError, server: &ServerUrl) -> anyhow::Error {
+    let advice = match error.code() {
+        "server-unreachable" => format!(
+            "Is a server running at {server}? `crowfly serve` starts one; --server names another."
+        ),
+        "server-silent" => format!(
+            "Something listens at {server} but does not speak this protocol, or a proxy holds WebSockets back."
+        ),
+        "unsupported-protocol" => {
+            "This program and the server are of different versions.".to_owned()
+        }
+        "room-full" => "Two are in this room already. Ask for a new link.".to_owned(),
+        "room-not-found" => {
+            "The room is gone or the code is incomplete. Ask for a new link.".to_owned()
+        }
+        "room-unavailable" => {
+            "No such room is open, or two are in it already. Check the name.".to_owned()
+        }
+        "busy" => "The one there is still talking to somebody else. Try again later.".to_owned(),
+        "rate-limited" => "Wait a minute, then try again.".to_owned(),
+        _ => return error.into(),
+    };
+    hint(error, advice)
+}
+
+/// Why a room closed, as an error where it is one.
+pub(crate) fn closed(reason: &CloseReason) -> Result<()> {
+    match reason {
+        CloseReason::Left => Ok(()),
+        CloseReason::Rejected(detail) if detail == "busy" => Err(hint(
+            anyhow::anyhow!("the other side is talking to somebody else"),
+            "Try again later.",
+        )),
+        CloseReason::Rejected(detail) => Err(anyhow::anyhow!(
+            "the other side rejected this one: {detail}"
+        )),
+        CloseReason::Replaced => Err(anyhow::anyhow!("this seat was taken from elsewhere")),
+        CloseReason::Ended(EndReason::Failed) => Err(hint(
+            anyhow::anyhow!("no way was found to the other side"),
+            "A firewall or NAT keeps the two apart. Try another network on one side.",
+        )),
+        CloseReason::Ended(_) => Err(anyhow::anyhow!("the other side vanished")),
+        CloseReason::Refused(code) => Err(anyhow::anyhow!(
+            "the server refused the return to the room: {code}"
+        )),
+        _ => Err(anyhow::anyhow!("the room was closed")),
+    }
+}
+
+/// How it ended with a peer, for people.
+pub(crate) fn farewell(reason: EndReason) -> &'static str {
+    match reason {
+        EndReason::Goodbye | EndReason::Leave => "the other side left",
+        EndReason::Failed => "no way was found to the other side",
+        EndReason::NoOffer => "somebody joined and then said nothing",
+        EndReason::Replaced => "the other side came anew",
+        _ => "the other side vanished",
+    }
+}
+
+/// The path to a peer, for people.
+pub(crate) async fn describe(peer: &Peer) -> String {
+    match peer.stats().await {
+        Some(PeerStats {
+            path: Some(path), ..
+        }) => {
+            let kinds = (path.local_type, path.remote_type);
+            let way = if kinds.0 == "relay" || kinds.1 == "relay" {
+                "by a relay"
+            } else {
+                "directly"
+            };
+            format!("connected {way}, {} to {}", path.local, path.remote)
+        }
+        _ => "connected".to_owned(),
+    }
+}
+
+/// Until somebody wants this process to end: Ctrl-C or SIGTERM.
+pub(crate) async fn interrupted() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupt = tokio::signal::ctrl_c() => interrupt,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Runs until done, without waiting for a thread that reads stdin.
+pub(crate) fn run(verb: impl Future<Output = Result<()>>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(verb);
+    runtime.shutdown_background();
+    result
+}
