@@ -26,12 +26,9 @@ use thiserror::Error;
 
 pub(crate) use self::{
     cause::{Cause, Causes},
-    chunk::{
-        Abort, Chunk, Chunks, Data, ForwardTsn, IForwardTsn, Init, Order, Sack, Unknown, kind,
-    },
+    chunk::{Abort, Chunk, Chunks, Data, ForwardTsn, IForwardTsn, Init, Order, Sack, kind},
     parameter::{Parameter, Parameters, ZERO_CHECKSUM_OVER_DTLS},
-    reconfig::{ReConfig, ReConfigs, ResetResult, Streams},
-    tlv::Tlv,
+    reconfig::{ReConfig, ResetResult, Streams},
     writer::{PacketWriter, write_init},
 };
 

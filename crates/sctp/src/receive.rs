@@ -91,14 +91,6 @@ pub(crate) enum Violation {
     Hoarding,
 }
 
-/// Counts since the beginning.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counters {
-    pub(crate) chunks: u64,
-    pub(crate) duplicates: u64,
-    pub(crate) dropped: u64,
-}
-
 /// The receiving half of an association.
 #[derive(Debug)]
 pub(crate) struct Receiver {
@@ -107,7 +99,7 @@ pub(crate) struct Receiver {
     assembly: Assembly,
     delivery: Delivery,
     acknowledgement: Acknowledgement,
-    counters: Counters,
+    duplicates: u64,
 }
 
 impl Receiver {
@@ -118,7 +110,7 @@ impl Receiver {
             assembly: Assembly::new(config.max_message_size),
             delivery: Delivery::default(),
             acknowledgement: Acknowledgement::new(config.window),
-            counters: Counters::default(),
+            duplicates: 0,
         }
     }
 
@@ -135,18 +127,16 @@ impl Receiver {
         let at = match self.arrived.place(data.tsn) {
             Place::New(at) if self.has_room(at, data.payload.len()) => at,
             Place::Duplicate => {
-                self.counters.duplicates += 1;
+                self.duplicates += 1;
                 self.acknowledgement.duplicate(data.tsn);
                 return Ok(Arrival::Duplicate);
             }
             Place::New(_) | Place::Beyond => {
-                self.counters.dropped += 1;
                 // The SACK to come tells the peer how much room there is.
                 self.acknowledgement.at_once();
                 return Ok(Arrival::Dropped);
             }
         };
-        self.counters.chunks += 1;
         let had_gaps = self.arrived.has_gaps();
         self.arrived.insert(at);
         if had_gaps || self.arrived.has_gaps() {
@@ -261,8 +251,9 @@ impl Receiver {
         self.delivery.reset_all();
     }
 
-    pub(crate) fn counters(&self) -> Counters {
-        self.counters
+    /// Chunks that had arrived before.
+    pub(crate) fn duplicates(&self) -> u64 {
+        self.duplicates
     }
 
     /// Bytes held, overhead included.

@@ -309,6 +309,7 @@ impl Transport {
         let (counts, congestion) = (link.sender.counts(), link.sender.congestion());
         stats.chunks_sent = counts.chunks_sent;
         stats.chunks_retransmitted = counts.chunks_retransmitted;
+        stats.chunks_duplicate = link.receiver.duplicates();
         stats.messages_sent = counts.messages_sent;
         stats.messages_abandoned = counts.messages_abandoned;
         stats.timeouts = counts.timeouts;

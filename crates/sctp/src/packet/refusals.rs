@@ -1,6 +1,6 @@
 //! What is skipped, reported, or not taken for a packet at all.
 
-use super::*;
+use super::{reconfig::ReConfigs, *};
 
 /// The two highest bits of a chunk type (RFC 9260 §3.2).
 #[test]

@@ -35,8 +35,7 @@ fn a_sack_tells_gaps_duplicates_and_the_window() {
         assert_eq!(again, Ok(Arrival::Duplicate));
     }
     sack(&mut receiver, |sack| assert!(sack.duplicates().len() < 100));
-    let counters = receiver.counters();
-    assert_eq!((counters.chunks, counters.duplicates), (4, 1002));
+    assert_eq!(receiver.duplicates(), 1002);
 }
 
 /// RFC 9260 §6.2 and §6.7.
@@ -119,7 +118,6 @@ fn a_full_window_takes_the_one_tsn_that_all_wait_for_and_drops_nothing_it_took()
         receiver.held()
     );
     assert_eq!(sack(&mut receiver, |sack| sack.window), 0);
-    assert_eq!(receiver.counters().dropped, 1);
     take(&mut receiver, &[whole(1, 1, 0, &kilobyte)]);
     assert_eq!(receiver.cumulative(), Tsn(last - 1));
     // Messages are ready: room will come without the next one.
