@@ -11,7 +11,10 @@ pub(crate) mod rtt;
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 
@@ -22,6 +25,12 @@ use crate::{
     packet::{COMMON_HEADER, Data, Order, PacketWriter, Sack},
     tsn::Tsn,
 };
+
+/// A chunk that goes out twice does so with this between, lest one burst of losses takes both.
+const ECHO_AFTER: Duration = Duration::from_millis(3);
+/// With less in flight a stall costs little.
+const ECHO_FROM: usize = 1 << 20;
+const MOST_ECHOES: usize = 256;
 
 /// How a message is to be sent.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +103,8 @@ pub(crate) struct Sender {
     /// The FORWARD TSN last sent, and whether one is due.
     forwarded: Option<Tsn>,
     forward_due: bool,
+    /// Chunks sent again that go out once more for safety, and when.
+    echoes: VecDeque<(Instant, Tsn)>,
     sizes: Sizes,
     counts: SenderCounts,
 }
@@ -115,6 +126,7 @@ impl Sender {
             paced_until: None,
             forwarded: None,
             forward_due: false,
+            echoes: VecDeque::new(),
             sizes: Sizes::default(),
             counts: SenderCounts::default(),
         }
@@ -124,7 +136,7 @@ impl Sender {
     pub(crate) fn start(&mut self, peer_window: u32, interleaving: bool) {
         self.peer_window = peer_window;
         self.interleaving = interleaving;
-        self.queue.set_interleaving(interleaving);
+        self.queue.set_interleaving(interleaving, peer_window);
     }
 
     /// Queues a message. It must not be empty: DATA carries at least a byte (RFC 9260 §3.3.1).
@@ -346,10 +358,14 @@ impl Sender {
             let chunk = self.flight.chunk(tsn, true).expect("named by the flight");
             packet.data(&chunk);
             self.flight.retransmitted(now, tsn, snapshot);
+            if self.may_block() {
+                self.echoes.push_back((now + ECHO_AFTER, tsn));
+            }
             self.counts.chunks_retransmitted += 1;
             self.counts.chunks_sent += 1;
             written += length;
         }
+        self.write_echoes(now, packet);
         written + self.fill_new(now, packet, whole)
     }
 
@@ -422,6 +438,29 @@ impl Sender {
             self.congestion.app_limited(self.flight.in_flight());
         }
         written
+    }
+
+    /// Whether one more loss of a chunk sent again would fill the peer's window with what waits for it: then it goes out twice. At
+    /// 1 % loss that costs 1 % of a fat path; a stall every ten thousand packets would cost more. Where the window is several times
+    /// what is in flight, as on most paths, it never is.
+    fn may_block(&self) -> bool {
+        (self.peer_window as usize) < 2 * self.flight.in_flight()
+            && self.flight.in_flight() > ECHO_FROM
+            && self.echoes.len() < MOST_ECHOES
+    }
+
+    fn write_echoes(&mut self, now: Instant, packet: &mut PacketWriter<'_>) {
+        while let Some(&(_, tsn)) = self.echoes.front().filter(|(at, _)| *at <= now) {
+            if self.flight.is_under_way(tsn) {
+                let chunk = self.flight.chunk(tsn, true).expect("under way");
+                if !packet.data(&chunk) {
+                    return; // in the next packet
+                }
+                self.counts.chunks_retransmitted += 1;
+                self.counts.chunks_sent += 1;
+            }
+            self.echoes.pop_front();
+        }
     }
 
     /// How much new data the peer can take. With nothing on its way, a packet goes even into a closed window (RFC 9260 §6.1, A).

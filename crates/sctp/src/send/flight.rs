@@ -27,6 +27,12 @@ const WIDEST: usize = 65_000;
 /// How long reordering, once seen, is expected again.
 const LATENESS_HOLDS: Duration = Duration::from_secs(10);
 
+/// A list of so many gaps may be cut off: dcsctp names 20, others as many as a packet holds.
+const LIST_MAY_BE_CUT: usize = 20;
+
+/// A chunk that so many have passed is lost, unless chunks are known to come late (RFC 9260 §7.2.4, RFC 8985 §6.2).
+const PASSED_BY: u64 = 3;
+
 /// A chunk that has a TSN.
 #[derive(Debug)]
 pub(super) struct Outstanding {
@@ -91,6 +97,8 @@ pub(super) struct Flight {
     newest_arrived: Option<(u64, Duration)>,
     /// The shortest round trip seen of chunks sent once.
     shortest: Option<Duration>,
+    /// Chunks beyond this may have arrived without the SACK saying so: its list of gaps was cut off there.
+    told_up_to: Option<Tsn>,
     /// By how much a chunk came later than one sent after it, at worst of late, and when that was.
     lateness: Option<(Duration, Instant)>,
     limited: HashMap<MessageId, Limited>,
@@ -108,6 +116,7 @@ impl Flight {
             next_transmission: 0,
             newest_arrived: None,
             shortest: None,
+            told_up_to: None,
             lateness: None,
             limited: HashMap::new(),
         }
@@ -241,6 +250,12 @@ impl Flight {
         entry.snapshot = snapshot;
     }
 
+    /// Whether a chunk is still on its way, for the first time or again.
+    pub(super) fn is_under_way(&self, tsn: Tsn) -> bool {
+        let state = self.index(tsn).map(|index| self.entries[index].state);
+        state == Some(State::InFlight)
+    }
+
     /// The chunk as it goes on the wire.
     pub(super) fn chunk(&self, tsn: Tsn, immediate: bool) -> Option<Data<'_>> {
         let entry = &self.entries[self.index(tsn)?];
@@ -278,6 +293,8 @@ impl Flight {
             }
             self.forget(&entry);
         }
+        self.told_up_to = None;
+        let cut_off = sack.gaps().len() >= LIST_MAY_BE_CUT;
         for (start, end) in sack.gaps() {
             let (start, end) = (
                 sack.cumulative.plus(u32::from(start)),
@@ -298,6 +315,9 @@ impl Flight {
             }
             let index = self.index(start).expect("between base and next");
             self.entries[index].state = State::Acked { rest: tsn };
+            if cut_off && self.told_up_to.is_none_or(|told| end > told) {
+                self.told_up_to = Some(end);
+            }
         }
         if matches!(
             self.entries.front(),
@@ -310,8 +330,9 @@ impl Flight {
         }
     }
 
-    /// Marks what is lost by now; returns when the next may have to be. A chunk has `smoothed`, the round trip, at most to come late:
-    /// a quarter of the shortest one seen, or as much as was seen.
+    /// Marks what is lost by now; returns when the next may have to be. On a path that keeps the order, a chunk is lost when three
+    /// sent after it have gone and one of them arrived. Else it has time to come late: a quarter of the shortest round trip seen, or
+    /// as much as was seen, at most `smoothed` (RFC 8985 §6.2, steps 4 and 5).
     pub(super) fn detect_lost(
         &mut self,
         now: Instant,
@@ -320,10 +341,8 @@ impl Flight {
     ) -> Option<Instant> {
         let (newest, took) = self.newest_arrived?;
         let least = self.shortest.unwrap_or(smoothed) / 4;
-        let seen = self
-            .lateness
-            .filter(|&(_, at)| now <= at + LATENESS_HOLDS)
-            .map_or(Duration::ZERO, |(late, _)| late + late / 4);
+        let late = self.lateness.filter(|&(_, at)| now <= at + LATENESS_HOLDS);
+        let seen = late.map_or(Duration::ZERO, |(late, _)| late + late / 4);
         let patience = took + least.max(seen).min(smoothed);
         while let Some(&(tsn, transmission)) = self.transmissions.front() {
             if transmission >= newest {
@@ -335,8 +354,12 @@ impl Flight {
             });
             if let Some(index) = current {
                 let entry = &mut self.entries[index];
+                if self.told_up_to.is_some_and(|told| tsn > told) {
+                    return None;
+                }
                 let deadline = entry.sent_at + patience;
-                if deadline > now {
+                let passed = late.is_none() && transmission + PASSED_BY <= newest;
+                if deadline > now && !passed {
                     return Some(deadline);
                 }
                 entry.state = State::Lost;
@@ -412,7 +435,9 @@ impl Flight {
         let took = now.saturating_duration_since(entry.sent_at);
         if entry.retransmitted {
             // It may be the first transmission that arrived; one that came impossibly fast was (RFC 8985 §6.2, step 2).
-            if self.shortest.is_none_or(|shortest| took < shortest) {
+            let shortest = self.shortest.unwrap_or(took);
+            if took < shortest {
+                self.came_late(now, shortest / 4);
                 return;
             }
         } else {
@@ -420,13 +445,7 @@ impl Flight {
             if let Some((newest, newest_took)) = self.newest_arrived
                 && entry.transmission < newest
             {
-                let late = took.saturating_sub(newest_took);
-                if self
-                    .lateness
-                    .is_none_or(|(worst, at)| late >= worst || now > at + LATENESS_HOLDS)
-                {
-                    self.lateness = Some((late, now));
-                }
+                self.came_late(now, took.saturating_sub(newest_took));
             }
         }
         if self
@@ -434,6 +453,13 @@ impl Flight {
             .is_none_or(|(newest, _)| entry.transmission > newest)
         {
             self.newest_arrived = Some((entry.transmission, took));
+        }
+    }
+
+    fn came_late(&mut self, now: Instant, by: Duration) {
+        let is_worst = |(worst, at)| by >= worst || now > at + LATENESS_HOLDS;
+        if self.lateness.is_none_or(is_worst) {
+            self.lateness = Some((by, now));
         }
     }
 

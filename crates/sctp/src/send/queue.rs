@@ -3,6 +3,9 @@
 //! Streams share by weighted fair queueing (RFC 8260 §3.6): each has a virtual time that grows with what it sent divided by its
 //! priority, and the lowest goes next. With I-DATA the choice falls anew for every fragment; without it a message, once begun, is
 //! finished first, because fragments of DATA need consecutive TSNs (RFC 9260 §6.9).
+//!
+//! Messages that are sent at once must fit the peer's window together, or it is full of parts of which none becomes whole, for ever:
+//! a message that would pass half of it is not begun, its stream parked, until others are finished. Small ones pass it by.
 
 use std::{
     collections::{BTreeSet, HashMap, VecDeque},
@@ -41,9 +44,14 @@ pub(super) struct Queue {
     streams: HashMap<u16, Stream>,
     /// Streams with something to send, by virtual time.
     active: BTreeSet<(u64, u16)>,
+    /// Streams with something to send that have to wait for messages of others to be finished.
+    parked: VecDeque<u16>,
     virtual_time: u64,
     /// The stream whose message must be finished first (without interleaving).
     begun: Option<u16>,
+    /// Whole lengths of the messages that are begun and not finished, and what they may come to (with interleaving).
+    unfinished: usize,
+    most_unfinished: usize,
     next_message: MessageId,
     buffered: usize,
     /// How many messages wait, wholly or in part.
@@ -69,6 +77,8 @@ struct Stream {
 struct Message {
     id: MessageId,
     rest: Bytes,
+    /// Its whole length.
+    length: usize,
     ppid: u32,
     unordered: bool,
     limit: Limit,
@@ -88,8 +98,11 @@ impl Queue {
             interleaving,
             streams: HashMap::new(),
             active: BTreeSet::new(),
+            parked: VecDeque::new(),
             virtual_time: 0,
             begun: None,
+            unfinished: 0,
+            most_unfinished: usize::MAX,
             next_message: 0,
             buffered: 0,
             waiting: 0,
@@ -98,9 +111,11 @@ impl Queue {
         }
     }
 
-    /// Whether fragments of several messages may mix: known once the handshake is done, before anything was sent.
-    pub(super) fn set_interleaving(&mut self, interleaving: bool) {
+    /// Whether fragments of several messages may mix, and what the peer can hold: known once the handshake is done, before anything
+    /// was sent.
+    pub(super) fn set_interleaving(&mut self, interleaving: bool, peer_window: u32) {
         self.interleaving = interleaving;
+        self.most_unfinished = peer_window as usize / 2;
     }
 
     pub(super) fn push(
@@ -123,6 +138,7 @@ impl Queue {
         }
         state.messages.push_back(Message {
             id,
+            length: payload.len(),
             rest: payload,
             ppid,
             unordered: options.unordered,
@@ -152,7 +168,7 @@ impl Queue {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.active.is_empty()
+        self.active.is_empty() && self.parked.is_empty()
     }
 
     /// A stream whose buffered amount fell since this was last asked.
@@ -182,6 +198,12 @@ impl Queue {
                 continue;
             }
             let length = cut(message.rest.len(), room, whole)?;
+            let whole_length = message.length;
+            let begins = message.sequence.is_none() && length < whole_length;
+            if begins && !self.may_begin(whole_length) {
+                self.park(stream);
+                continue;
+            }
             return Some(self.take(stream, length));
         }
     }
@@ -237,6 +259,11 @@ impl Queue {
         message.next_fsn = message.next_fsn.wrapping_add(1);
         let payload = message.rest.split_to(length);
         let ending = message.rest.is_empty();
+        match (beginning, ending) {
+            (true, false) => self.unfinished += message.length,
+            (false, true) => self.unfinished -= message.length,
+            _ => {}
+        }
         let fragment = Fragment {
             message: message.id,
             limit: message.limit,
@@ -261,6 +288,9 @@ impl Queue {
         }
         self.begun = (!ending && !self.interleaving).then_some(stream);
         self.charge(stream, cost);
+        if ending {
+            self.unpark();
+        }
         fragment
     }
 
@@ -275,12 +305,44 @@ impl Queue {
         }
     }
 
+    /// Whether a message of several fragments fits the peer's window beside those that are begun. One always does.
+    fn may_begin(&self, length: usize) -> bool {
+        let all = self.unfinished.saturating_add(length);
+        !self.interleaving || self.unfinished == 0 || all <= self.most_unfinished
+    }
+
+    fn park(&mut self, stream: u16) {
+        let state = self.streams.get(&stream).expect("the caller saw it");
+        self.active.remove(&(state.virtual_time, stream));
+        self.parked.push_back(stream);
+    }
+
+    /// Brings back what may begin now; the one that has waited longest first. No credit is kept for the time in between.
+    fn unpark(&mut self) {
+        let mut taken = 0;
+        while let Some(&stream) = self.parked.front() {
+            let state = self.streams.get_mut(&stream).expect("parked streams exist");
+            let length = state.messages.front().map_or(0, |message| message.length);
+            let first = self.unfinished == 0 && taken == 0;
+            if !first && self.unfinished + taken + length > self.most_unfinished {
+                return;
+            }
+            taken += length;
+            state.virtual_time = state.virtual_time.max(self.virtual_time);
+            self.active.insert((state.virtual_time, stream));
+            self.parked.pop_front();
+        }
+    }
+
     fn drop_front(&mut self, stream: u16) {
         let state = self.streams.get_mut(&stream).expect("the caller saw it");
         if let Some(message) = state.messages.pop_front() {
             state.buffered -= message.rest.len();
             self.buffered -= message.rest.len();
             self.waiting -= 1;
+            if message.sequence.is_some() {
+                self.unfinished -= message.length;
+            }
             if !state.fell {
                 state.fell = true;
                 self.fell.push(stream);
@@ -292,6 +354,7 @@ impl Queue {
         if state.messages.is_empty() {
             self.active.remove(&(state.virtual_time, stream));
         }
+        self.unpark();
     }
 }
 

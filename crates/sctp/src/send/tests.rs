@@ -91,16 +91,13 @@ fn streams_share_by_priority() {
     let mut sender = sender(now);
     sender.start(1 << 20, true);
     for (stream, priority) in [(0, 128), (1, 512)] {
-        sender.push(
-            now,
-            stream,
-            53,
-            vec![0; 400_000].into(),
-            &SendOptions {
+        for _ in 0..100 {
+            let options = SendOptions {
                 priority,
                 ..RELIABLE
-            },
-        );
+            };
+            sender.push(now, stream, 53, vec![0; 4000].into(), &options);
+        }
     }
     for _ in 0..200 {
         let mut buf = Vec::new();
