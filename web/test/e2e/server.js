@@ -7,7 +7,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
-const BINARY = process.env.CROWFLY_BIN ?? fileURLToPath(new URL("../../../target/release/crowfly", import.meta.url));
+export const BINARY = process.env.CROWFLY_BIN ?? fileURLToPath(new URL("../../../target/release/crowfly", import.meta.url));
 
 /** A server that has not said where it listens by then does not start. */
 const START_LIMIT = 20_000;
