@@ -8,7 +8,7 @@
 //! a message that would pass half of it is not begun, its stream parked, until others are finished. Small ones pass it by.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Instant,
 };
 
@@ -41,9 +41,9 @@ pub(super) struct Fragment {
 #[derive(Debug)]
 pub(super) struct Queue {
     interleaving: bool,
-    streams: HashMap<u16, Stream>,
+    streams: BTreeMap<u16, Stream>,
     /// Streams with something to send, by virtual time.
-    active: BTreeSet<(u64, u16)>,
+    active: Schedule,
     /// Streams with something to send that have to wait for messages of others to be finished.
     parked: VecDeque<u16>,
     virtual_time: u64,
@@ -60,6 +60,44 @@ pub(super) struct Queue {
     expired: u64,
     /// Streams whose buffered amount fell since last asked.
     fell: Vec<u16>,
+}
+
+/// Streams in the order of their virtual time. The first lies apart: alone, as it mostly is, it costs no tree.
+#[derive(Debug, Default)]
+struct Schedule {
+    first: Option<(u64, u16)>,
+    rest: BTreeSet<(u64, u16)>,
+}
+
+impl Schedule {
+    fn first(&self) -> Option<u16> {
+        self.first.map(|(_, stream)| stream)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    fn insert(&mut self, entry: (u64, u16)) {
+        match self.first {
+            None => self.first = Some(entry),
+            Some(first) if entry < first => {
+                self.first = Some(entry);
+                self.rest.insert(first);
+            }
+            Some(_) => {
+                self.rest.insert(entry);
+            }
+        }
+    }
+
+    fn remove(&mut self, entry: (u64, u16)) {
+        if self.first == Some(entry) {
+            self.first = self.rest.pop_first();
+        } else {
+            self.rest.remove(&entry);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -96,8 +134,8 @@ impl Queue {
     pub(super) fn new(interleaving: bool) -> Self {
         Self {
             interleaving,
-            streams: HashMap::new(),
-            active: BTreeSet::new(),
+            streams: BTreeMap::new(),
+            active: Schedule::default(),
             parked: VecDeque::new(),
             virtual_time: 0,
             begun: None,
@@ -185,7 +223,7 @@ impl Queue {
         loop {
             let stream = match self.begun {
                 Some(stream) => stream,
-                None => self.active.first()?.1,
+                None => self.active.first()?,
             };
             let state = self.streams.get_mut(&stream).expect("active streams exist");
             let message = state
@@ -297,7 +335,7 @@ impl Queue {
     /// Moves a stream back in the schedule by what it sent.
     fn charge(&mut self, stream: u16, cost: u64) {
         let state = self.streams.get_mut(&stream).expect("the caller saw it");
-        self.active.remove(&(state.virtual_time, stream));
+        self.active.remove((state.virtual_time, stream));
         self.virtual_time = self.virtual_time.max(state.virtual_time);
         state.virtual_time += cost;
         if !state.messages.is_empty() {
@@ -313,7 +351,7 @@ impl Queue {
 
     fn park(&mut self, stream: u16) {
         let state = self.streams.get(&stream).expect("the caller saw it");
-        self.active.remove(&(state.virtual_time, stream));
+        self.active.remove((state.virtual_time, stream));
         self.parked.push_back(stream);
     }
 
@@ -352,7 +390,7 @@ impl Queue {
             self.begun = None;
         }
         if state.messages.is_empty() {
-            self.active.remove(&(state.virtual_time, stream));
+            self.active.remove((state.virtual_time, stream));
         }
         self.unpark();
     }
