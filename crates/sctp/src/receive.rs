@@ -198,6 +198,11 @@ impl Receiver {
         Some(message)
     }
 
+    /// How many messages wait to be polled.
+    pub(crate) fn ready(&self) -> usize {
+        self.delivery.ready()
+    }
+
     /// A packet ended that carried DATA, or that moved us forward: every second one is answered at once, the other soon
     /// (RFC 9260 §6.2). Does nothing after other packets.
     pub(crate) fn packet_done(&mut self, now: Instant) {

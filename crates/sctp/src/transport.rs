@@ -169,6 +169,8 @@ pub(crate) struct Transport {
     link: Option<Link>,
     control: VecDeque<Control>,
     events: VecDeque<TransportEvent>,
+    /// Events that come once so many messages were handed on.
+    after_messages: VecDeque<(u64, TransportEvent)>,
     /// The peer's cookie, while it is being echoed.
     cookie: Vec<u8>,
     /// T1 and T2 (RFC 9260 §4): the next time a packet of handshake or shutdown is sent again, and how often it was.
@@ -203,6 +205,7 @@ impl Transport {
             link: None,
             control: VecDeque::new(),
             events: VecDeque::new(),
+            after_messages: VecDeque::new(),
             cookie: Vec::new(),
             handshake_due: None,
             shutdown_due: None,
@@ -330,6 +333,13 @@ impl Transport {
     fn poll_event(&mut self) -> Option<TransportEvent> {
         self.collect_resets();
         if let Some(event) = self.events.pop_front() {
+            return Some(event);
+        }
+        // What arrived before a stream's reset is handed on before it, and stays in the receive window until then.
+        if let Some((_, event)) = self
+            .after_messages
+            .pop_front_if(|(messages, _)| *messages <= self.counts.messages_received)
+        {
             return Some(event);
         }
         let link = self.link.as_mut()?;

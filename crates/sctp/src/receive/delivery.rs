@@ -59,6 +59,11 @@ impl Delivery {
         !self.ready.is_empty()
     }
 
+    /// Messages whose turn has come.
+    pub(super) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
     pub(super) fn poll(&mut self) -> Option<Received> {
         let message = self.ready.pop_front()?;
         self.held -= charge(&message);

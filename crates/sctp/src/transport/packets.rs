@@ -137,32 +137,38 @@ impl Transport {
         }
     }
 
-    /// Carries out what the peers agreed on. What arrived before a stream's reset is handed on before it.
+    /// Carries out what the peers agreed on.
     pub(super) fn collect_resets(&mut self) {
         while let Some(reset) = self.link.as_mut().and_then(|link| link.resets.poll_event()) {
-            self.collect_messages();
             let Some(link) = &mut self.link else { return };
-            self.events.push_back(match reset {
+            let incoming = match reset {
                 Reset::Outgoing { stream } => {
                     link.sender.restart_stream(stream);
-                    TransportEvent::OutgoingReset { stream }
+                    self.events
+                        .push_back(TransportEvent::OutgoingReset { stream });
+                    continue;
                 }
-                Reset::Refused { stream } => TransportEvent::OutgoingResetRefused { stream },
+                Reset::Refused { stream } => {
+                    self.events
+                        .push_back(TransportEvent::OutgoingResetRefused { stream });
+                    continue;
+                }
                 Reset::Incoming { stream } => {
                     link.receiver.reset_stream(stream);
-                    TransportEvent::IncomingReset {
-                        stream: Some(stream),
-                    }
+                    Some(stream)
                 }
                 Reset::AllIncoming => {
                     link.receiver.reset_all_streams();
-                    TransportEvent::IncomingReset { stream: None }
+                    None
                 }
-            });
+            };
+            let before = self.counts.messages_received + link.receiver.ready() as u64;
+            let event = TransportEvent::IncomingReset { stream: incoming };
+            self.after_messages.push_back((before, event));
         }
     }
 
-    /// Moves what has arrived in full among the events, so that later ones come after it.
+    /// Moves what has arrived in full among the events, so that the end comes after it.
     pub(super) fn collect_messages(&mut self) {
         while let Some(message) = self
             .link
@@ -177,6 +183,8 @@ impl Transport {
                 payload,
             });
         }
+        let resets = self.after_messages.drain(..).map(|(_, event)| event);
+        self.events.extend(resets);
     }
 
     pub(super) fn handle_sack(&mut self, now: Instant, sack: &Sack<'_>) {

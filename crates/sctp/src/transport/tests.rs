@@ -511,3 +511,42 @@ fn a_path_that_shrinks_below_the_packets_is_noticed() {
     pair.run(Duration::from_secs(5));
     assert_eq!(pair.received(1).last().map(Bytes::len), Some(100_000));
 }
+
+#[test]
+fn a_reset_comes_after_the_messages_before_it_even_if_nobody_reads() {
+    const WINDOW: u32 = 1 << 20;
+    let small = Config {
+        receive_window: WINDOW,
+        ..Config::default()
+    };
+    let mut pair = Pair::with(Config::default(), small);
+    pair.input(0, Input::Connect);
+    pair.settle();
+    pair.expect_established();
+    pair.sides[1].set_reading(false);
+    for stream in 0..40 {
+        pair.send(0, stream, &pattern(100_000), Reliability::Reliable);
+        pair.sides[0].reset_stream(stream);
+        pair.run(Duration::from_secs(1));
+    }
+    assert!(pair.events[1].is_empty(), "{:?}", pair.events[1]);
+    let stats = pair.sides[0].stats();
+    let held = 4_000_000 - stats.in_flight - stats.buffered;
+    assert!(held < 2 * WINDOW as usize, "{held} bytes in {WINDOW}");
+    pair.sides[1].set_reading(true);
+    pair.run(Duration::from_secs(60));
+    let mut messages = 0;
+    for event in &pair.events[1] {
+        match event {
+            TransportEvent::Message { stream, .. } => {
+                assert_eq!(*stream, messages);
+                messages += 1;
+            }
+            TransportEvent::IncomingReset { stream } => {
+                assert!(stream.is_some_and(|at| at < messages))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(messages, 40);
+}
