@@ -50,3 +50,13 @@ export class CandidateBuffer {
     this.#known.clear();
   }
 }
+
+/**
+ * The candidates a description brings along (RFC 8839 §5.1), as many as are kept.
+ * @param {string} sdp
+ * @returns {RTCIceCandidateInit[]}
+ */
+export function candidatesIn(sdp) {
+  const mid = /^a=mid:(.*)$/m.exec(sdp)?.[1]?.trim() ?? "0";
+  return [...sdp.matchAll(/^a=(candidate:.*)$/gm)].slice(0, MAX_KNOWN).map(([, line = ""]) => ({ candidate: line.trim(), sdpMid: mid }));
+}

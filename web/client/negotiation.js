@@ -5,10 +5,10 @@
  * throws out of here: what does not fit is refused with a `problem` payload and a note.
  * @module
  */
-import { CandidateBuffer, END_OF_CANDIDATES } from "./candidates.js";
+import { CandidateBuffer, END_OF_CANDIDATES, candidatesIn } from "./candidates.js";
 import { CrowflyError, asCrowflyError } from "./errors.js";
 import { Renegotiation } from "./renegotiation.js";
-import { configurationFor } from "./spare.js";
+import { configurationFor, isPooled } from "./spare.js";
 import { StepList } from "./steps.js";
 
 /** @import { Description, Payload } from "./payload.js" */
@@ -17,6 +17,12 @@ import { StepList } from "./steps.js";
 /** @import { Need } from "./steps.js" */
 /** @import { Trace } from "./trace.js" */
 /** @import { Role, Stage, StepId } from "./types.d.ts" */
+
+/**
+ * Where the offer brought PEER1's candidates, PEER2's checks come to PEER1 by themselves. Looking up PEER2's names meanwhile would take
+ * processor time from the handshake: it waits so long after the answer, in ms, unless the connection is there sooner.
+ */
+const GRACE = 15;
 
 /**
  * @typedef {object} NegotiationOptions
@@ -58,6 +64,9 @@ export class Negotiation {
   #gathered = false;
   /** @type {Renegotiation | null} once the first negotiation is over */ #later = null;
   #restartWanted = false;
+  /** Whether what can wait does, {@link GRACE}. */ #quiet = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #quietEnds;
+  /** Whether candidates found in this moment are being collected, to leave together. */ #collecting = false;
 
   /** @param {NegotiationOptions} options */
   constructor(options) {
@@ -126,6 +135,14 @@ export class Negotiation {
     await this.#run(id);
   }
 
+  /** What has waited for a quieter moment waits no longer. */
+  endQuiet() {
+    clearTimeout(this.#quietEnds);
+    if (!this.#quiet) return;
+    this.#quiet = false;
+    this.#advance();
+  }
+
   /** Finds a new path (ICE restart); the other side hears of it through the server. */
   restart() {
     if (!this.#later) this.#restartWanted = true;
@@ -154,6 +171,7 @@ export class Negotiation {
       this.#options.board.read(connection);
     }
     this.#listeners.abort();
+    clearTimeout(this.#quietEnds);
     this.#later?.close();
     this.#connection = null;
   }
@@ -165,7 +183,10 @@ export class Negotiation {
     if (this.#later) this.#later.receive(offer);
     else if (this.#options.role === "PEER1") this.#refuse("unexpected-offer", "offer");
     else if (this.#offer) this.#refuse(this.#offer.sdp === offer.sdp ? "repeated-offer" : "unexpected-offer", "offer");
-    else this.#offer = offer;
+    else {
+      this.#offer = offer;
+      this.#received.push(...candidatesIn(offer.sdp));
+    }
   }
 
   /** @param {Description} answer */
@@ -174,7 +195,10 @@ export class Negotiation {
     if (this.#later) this.#later.receive(answer);
     else if (this.#options.role === "PEER2" || !asked) this.#refuse("unexpected-answer", "answer");
     else if (this.#answer) this.#refuse("repeated-answer", "answer");
-    else this.#answer = answer;
+    else {
+      this.#answer = answer;
+      if (this.#quiet) this.#quietEnds = setTimeout(() => this.endQuiet(), GRACE);
+    }
   }
 
   /** @param {{ candidates: RTCIceCandidateInit[], complete: boolean }} batch */
@@ -207,10 +231,10 @@ export class Negotiation {
         return this.#online;
       case "remote-candidates":
         // Those behind a later description wait until it is in place.
-        return this.#inbox.length > 0 && !this.#later?.pending;
+        return this.#inbox.length > 0 && !this.#later?.pending && !this.#quiet;
       case "local-candidates": {
-        const unsent = this.#found.length > this.#sent.candidates || (this.#gathered && !this.#sent.end);
-        return unsent && this.#online && (this.#gathered || this.#automatic) && !this.#later?.describing;
+        const unsent = this.#found.length > this.#sent.candidates || (this.#gathered && !this.#sent.end && !this.#quiet);
+        return unsent && this.#online && (this.#gathered || this.#automatic) && !this.#later?.describing && !this.#collecting;
       }
     }
   }
@@ -272,7 +296,7 @@ export class Negotiation {
       case "p2-set-local-answer":
         return this.#setLocal(3);
       case "p1-send-offer":
-        return this.#sendDescription(1, this.#draft);
+        return this.#sendDescription(1, this.#offerWithCandidates());
       case "p2-send-answer":
         return this.#sendDescription(3, this.#draft);
       case "p1-set-remote-answer":
@@ -311,7 +335,10 @@ export class Negotiation {
     /** @type {<K extends keyof RTCPeerConnectionEventMap>(type: K, listener: (event: RTCPeerConnectionEventMap[K]) => void) => void} */
     const on = (type, listener) => connection.addEventListener(type, listener, { signal: this.#listeners.signal });
     on("signalingstatechange", () => board.read(connection));
-    on("connectionstatechange", () => board.read(connection));
+    on("connectionstatechange", () => {
+      board.read(connection);
+      if (connection.connectionState === "connected") this.endQuiet();
+    });
     on("iceconnectionstatechange", () => board.read(connection));
     on("icegatheringstatechange", () => board.read(connection));
     on("icecandidate", ({ candidate }) => this.#foundCandidate(stage, candidate));
@@ -342,9 +369,26 @@ export class Negotiation {
   async #setLocal(stage) {
     const connection = this.#opened;
     const draft = /** @type {Description} */ (this.#draft);
+    if (draft.type === "answer" && isPooled(connection)) await this.#setProvisionally(stage, connection, draft);
     await this.#trace.call(stage, "setLocalDescription", { type: draft.type }, () => connection.setLocalDescription(draft));
     this.#options.board.read(connection);
     if (draft.type === "answer") this.#settle(connection);
+  }
+
+  /**
+   * Chromium throws away what it gathered ahead when an answer is set, but uses it for a provisional one (W3C WebRTC §4.2.6). So the
+   * answer, which the other side has as it is, stays provisional here until it has led to a connection, or to none.
+   * @param {Stage} stage @param {RTCPeerConnection} connection @param {Description} draft
+   */
+  async #setProvisionally(stage, connection, { sdp }) {
+    const { signal } = this.#listeners;
+    const decided = new Promise((resolve) => {
+      const check = () => ["connected", "failed"].includes(connection.connectionState) && resolve(null);
+      connection.addEventListener("connectionstatechange", check, { signal });
+    });
+    await this.#trace.call(stage, "setLocalDescription", { type: "pranswer" }, () => connection.setLocalDescription({ type: "pranswer", sdp }));
+    this.#options.board.read(connection);
+    await decided;
   }
 
   /** @param {Stage} stage @param {Description | null} description */
@@ -376,6 +420,18 @@ export class Negotiation {
     if (this.#restartWanted) this.restart();
   }
 
+  /**
+   * The offer with the candidates found so far, in automatic mode: whoever prepared has them before the click, and the answerer's
+   * checks can begin as soon as it has the offer.
+   */
+  #offerWithCandidates() {
+    const sdp = this.#connection?.localDescription?.sdp;
+    if (!this.#draft || !sdp || !this.#options.automatic || this.#found.length === 0) return this.#draft;
+    this.#sent = { candidates: this.#found.length, end: false };
+    this.#quiet = true;
+    return { ...this.#draft, sdp };
+  }
+
   /** @param {Stage | null} stage @param {Description | null} description */
   #sendDescription(stage, description) {
     if (!description) return;
@@ -393,7 +449,21 @@ export class Negotiation {
     if (candidate) this.#found.push(candidate.toJSON());
     else this.#gathered = true;
     this.#trace.note(stage, "event", "icecandidate", candidate ? { candidate: candidate.candidate } : { complete: true });
-    this.#advance();
+    if (this.#automatic) this.#collect();
+    else this.#advance();
+  }
+
+  /** Candidates come in bursts; those whose events wait already leave with this one. By a message, as timers of hidden pages wait a second. */
+  #collect() {
+    if (this.#collecting) return;
+    this.#collecting = true;
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      this.#collecting = false;
+      this.#advance();
+    };
+    port2.postMessage(null);
   }
 
   #sendNewCandidates() {

@@ -214,7 +214,8 @@ export class Pairing {
         return this.end("goodbye");
       case "steps":
         this.#patient = true;
-        return clearTimeout(this.#patience);
+        clearTimeout(this.#patience);
+        return this.#negotiation.endQuiet(); // a person wants to see the candidates come
       case "silent":
         if (!this.#opened || this.#board.now.liveness === "silent") this.#negotiation.restart();
         return;

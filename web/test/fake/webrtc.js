@@ -14,6 +14,8 @@ export class FakeWebRTC {
   gathers = true;
   /** Whether packets pass. */
   passes = true;
+  /** Whether connections can gather ahead (iceCandidatePoolSize), as Chromium's can and Firefox's cannot. */
+  pools = true;
   #next = 1;
 
   /** The class to put at globalThis.RTCPeerConnection. */
@@ -34,7 +36,7 @@ export class FakeWebRTC {
   /** Connects whoever can be. */
   connect() {
     for (const one of this.connections) {
-      const other = this.connections.find((candidate) => candidate !== one && one.reaches(candidate) && candidate.reaches(one));
+      const other = this.connections.find((candidate) => candidate !== one && one.expects(candidate) && candidate.expects(one) && one.reaches(candidate));
       if (other && this.passes) {
         one.link(other);
         other.link(one);
@@ -65,6 +67,7 @@ export class FakePeerConnection extends EventTarget {
   /** @type {{ type: string, sdp: string } | null} */ #currentRemote = null;
   /** @type {{ type: string, sdp: string } | null} */ #pendingRemote = null;
   /** What was added, in order. @type {RTCIceCandidateInit[]} */ added = [];
+  /** @type {string[]} */ #found = [];
   /** @type {FakeDataChannel[]} */ channels = [];
   /** @type {FakePeerConnection | null} */ other = null;
   #restart = false;
@@ -81,10 +84,16 @@ export class FakePeerConnection extends EventTarget {
   }
 
   get localDescription() {
-    return this.#pendingLocal ?? this.#currentLocal;
+    const description = this.#pendingLocal ?? this.#currentLocal;
+    return description && { ...description, sdp: description.sdp + this.#found.map((candidate) => `a=${candidate}\r\n`).join("") };
   }
   get remoteDescription() {
     return this.#pendingRemote ?? this.#currentRemote;
+  }
+
+  getConfiguration() {
+    const { iceCandidatePoolSize, ...others } = this.configuration;
+    return this.world.pools ? { iceCandidatePoolSize: iceCandidatePoolSize ?? 0, ...others } : others;
   }
 
   /** @param {RTCConfiguration} configuration */
@@ -124,12 +133,17 @@ export class FakePeerConnection extends EventTarget {
       const { type, sdp = "" } = /** @type {{ type: string, sdp?: string }} */ (wanted);
       if (sdp !== this.#created) throw fail("InvalidModificationError", "not what was created");
       if (type === "offer") this.#expect("stable", "have-local-offer");
-      else this.#expect("have-remote-offer");
-      if (type === "offer") {
+      else this.#expect("have-remote-offer", "have-local-pranswer");
+      const again = this.signalingState === "have-local-pranswer";
+      if (type === "answer") this.#settle({ type, sdp }, this.#pendingRemote);
+      else {
+        if (type === "pranswer" && !this.world.pools) throw fail("NotSupportedError", "no provisional answers");
         this.#pendingLocal = { type, sdp };
-        this.#signaling("have-local-offer");
-      } else this.#settle({ type, sdp }, this.#pendingRemote);
-      if (this.world.gathers) queueMicrotask(() => this.gather());
+        this.#signaling(type === "offer" ? "have-local-offer" : "have-local-pranswer");
+        if (type === "pranswer") queueMicrotask(() => this.world.connect());
+      }
+      if (!again) this.#found = [];
+      if (this.world.gathers && !again) queueMicrotask(() => this.gather());
     });
   }
 
@@ -197,6 +211,7 @@ export class FakePeerConnection extends EventTarget {
   /** @param {number} port */
   found(port) {
     const init = candidateOf(this.ufrag, port);
+    this.#found.push(init.candidate ?? "");
     this.#fire("icecandidate", { candidate: { ...init, toJSON: () => init } });
   }
 
@@ -216,10 +231,16 @@ export class FakePeerConnection extends EventTarget {
 
   // What the world does
 
-  /** @param {FakePeerConnection} other */
+  /** Whether both descriptions are in place here. @param {FakePeerConnection} other */
+  expects(other) {
+    const { signalingState: state } = this;
+    return (state === "stable" || state === "have-local-pranswer") && ufragOf(this.remoteDescription?.sdp) === other.ufrag;
+  }
+
+  /** Whether checks go out from here; they tell the other side where they come from (RFC 8445 §7.3.1.3). @param {FakePeerConnection} other */
   reaches(other) {
-    const theirs = ufragOf(this.#currentRemote?.sdp);
-    return this.signalingState === "stable" && theirs === other.ufrag && this.added.some(({ candidate, usernameFragment }) => candidate && usernameFragment === theirs);
+    const { sdp = "" } = this.remoteDescription ?? {};
+    return sdp.includes("a=candidate:") || this.added.some(({ candidate, usernameFragment }) => candidate && usernameFragment === other.ufrag);
   }
 
   /** @param {FakePeerConnection} other */
