@@ -302,6 +302,23 @@ fn messages_larger_than_the_receive_window_come_through() {
 }
 
 #[test]
+fn many_large_messages_at_once_do_not_stop_each_other() {
+    let mut bed = Bed::with(good(), |config| config.receive_window = 1 << 20);
+    bed.connect();
+    assert!(bed.stats(ONE).interleaving);
+    let channels: Vec<ChannelId> = (0..20).map(|_| bed.open(ONE, labeled(""))).collect();
+    for &channel in &channels {
+        bed.send(ONE, channel, Message::Binary(vec![0; 200_000].into()))
+            .expect("room");
+    }
+    let chat = bed.open(ONE, labeled("chat"));
+    bed.send(ONE, chat, text("a small one passes them by"))
+        .expect("room");
+    bed.run_until(|bed| bed.side(TWO).messages.len() == 21);
+    assert!(bed.side(TWO).messages[0].1.len() < 100, "first of all");
+}
+
+#[test]
 fn fewer_streams_than_asked_for_close_what_lies_beyond() {
     let mut bed = Bed::with(good(), |config| {
         if config.role == Role::Server {

@@ -178,7 +178,9 @@ impl Story {
     fn is_settled(&self) -> bool {
         self.channels.iter().all(|known| {
             let arrived = |user: usize| {
-                known.ids[1 - user].map_or(0, |id| self.received(known.opener ^ user ^ 1, id).len())
+                let messages = &self.bed.side(known.opener ^ user ^ 1).messages;
+                known.ids[1 - user]
+                    .map_or(0, |id| messages.iter().filter(|(on, _)| *on == id).count())
             };
             let closed = known.closed_by != [false; 2];
             let is_over = |user: usize| {
