@@ -177,6 +177,11 @@ impl Association {
                     self.transport.send(now, stream, ppid, payload, &options);
                 }
                 Action::Reset { stream } => self.transport.reset_stream(stream),
+                Action::AssumeReset { stream } => {
+                    if self.transport.assume_reset(stream) {
+                        self.channels.outgoing_reset(stream);
+                    }
+                }
             }
         }
         if std::mem::take(&mut self.shutdown) {

@@ -72,6 +72,8 @@ pub(crate) enum Action {
     },
     /// Reset the outgoing stream after what is queued on it.
     Reset { stream: u16 },
+    /// The peer uses the stream anew, so it has performed the reset: go by that before its answer comes.
+    AssumeReset { stream: u16 },
 }
 
 /// All data channels of one association.
@@ -109,6 +111,8 @@ struct Channel {
     closing: bool,
     outgoing_reset: bool,
     incoming_reset: bool,
+    /// The peer's next channel on these streams, opened before this one is known to be over.
+    next: Option<Box<ChannelOptions>>,
     buffered: Buffered,
 }
 
@@ -135,6 +139,7 @@ impl Channel {
             closing: false,
             outgoing_reset: false,
             incoming_reset: false,
+            next: None,
             buffered: Buffered::default(),
         }
     }
@@ -438,21 +443,28 @@ impl Channels {
         let is_right = self.table.is_peers(stream) && self.has_stream(stream);
         match (Dcep::parse(bytes), self.table.on_mut(stream)) {
             (Some(Dcep::Ack), Some(channel)) => channel.confirmed = true,
-            (Some(Dcep::Open(options)), None) if is_right => {
-                let (id, channel) = self.table.insert(stream, &options);
-                channel.told = Told::Opened;
-                channel.confirmed = true;
-                self.actions
-                    .push_back(channel.send_dcep(stream, Dcep::ack()));
-                self.events.push_back(Event::ChannelOpened {
-                    channel: id,
-                    options,
-                    by_peer: true,
-                });
+            (Some(Dcep::Open(options)), None) if is_right => self.opened_by_peer(stream, options),
+            // The peer has reset both streams, or it would not use them anew; it only lacks our knowing: its answer was lost or late.
+            (Some(Dcep::Open(options)), Some(channel)) if is_right && channel.incoming_reset => {
+                channel.next = Some(Box::new(options));
+                self.actions.push_back(Action::AssumeReset { stream });
             }
             // Malformed, of the wrong parity, or on a stream in use: the channel is closed, nothing acknowledged (RFC 8832 §6).
             _ => self.refuse(stream),
         }
+    }
+
+    fn opened_by_peer(&mut self, stream: u16, options: ChannelOptions) {
+        let (id, channel) = self.table.insert(stream, &options);
+        channel.told = Told::Opened;
+        channel.confirmed = true;
+        self.actions
+            .push_back(channel.send_dcep(stream, Dcep::ack()));
+        self.events.push_back(Event::ChannelOpened {
+            channel: id,
+            options,
+            by_peer: true,
+        });
     }
 
     fn has_stream(&self, stream: u16) -> bool {
@@ -479,25 +491,30 @@ impl Channels {
     }
 
     fn forget_if_reset(&mut self, stream: u16) {
-        if self
-            .table
-            .on(stream)
-            .is_some_and(|channel| channel.outgoing_reset && channel.incoming_reset)
-        {
+        let Some(channel) = self.table.on_mut(stream) else {
+            return;
+        };
+        if channel.outgoing_reset && channel.incoming_reset {
+            let next = channel.next.take();
             self.forget(stream);
+            if let Some(options) = next {
+                self.opened_by_peer(stream, *options);
+            }
         }
     }
 
     /// Forgets a channel of which nothing went out.
     fn take_back(&mut self, stream: u16) {
         self.actions.retain(|action| match action {
-            Action::Send { stream: of, .. } | Action::Reset { stream: of } => *of != stream,
+            Action::Send { stream: of, .. }
+            | Action::Reset { stream: of }
+            | Action::AssumeReset { stream: of } => *of != stream,
         });
         let held = self.actions.iter().map(|action| match action {
             Action::Send { payload, ppid, .. } if *ppid != ppid::DCEP => {
                 payload.len() + MESSAGE_COST
             }
-            Action::Send { .. } | Action::Reset { .. } => 0,
+            _ => 0,
         });
         self.held = held.sum();
         self.forget(stream);

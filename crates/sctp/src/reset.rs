@@ -81,6 +81,8 @@ struct Outstanding {
     last_tsn: Tsn,
     /// In network order.
     streams: Vec<[u8; 2]>,
+    /// Those of them that the peer has shown to be reset.
+    assumed: Vec<u16>,
     /// To be sent now.
     due: bool,
     deadline: Option<Instant>,
@@ -111,6 +113,18 @@ impl Resets {
             self.waiting.push_back(stream);
         } else {
             self.events.push_back(Reset::Refused { stream });
+        }
+    }
+
+    /// The peer used a stream anew, which it does only after it has performed our request for it: its answer is late. Whether there was
+    /// such a request; if so, the stream counts as reset.
+    pub(crate) fn assume(&mut self, stream: u16) -> bool {
+        match &mut self.outstanding {
+            Some(request) if request.is_for(stream) => {
+                request.assumed.push(stream);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -163,6 +177,7 @@ impl Resets {
                 response: self.seen,
                 last_tsn,
                 streams: self.waiting.drain(..count).map(u16::to_be_bytes).collect(),
+                assumed: Vec::new(),
                 due: true,
                 deadline: None,
                 in_progress: false,
@@ -314,12 +329,18 @@ impl Resets {
 
     fn settle(&mut self, event: impl Fn(u16) -> Reset) {
         if let Some(request) = self.outstanding.take() {
-            self.events.extend(
-                request
-                    .streams
-                    .iter()
-                    .map(|&stream| event(u16::from_be_bytes(stream))),
-            );
+            let streams = request
+                .streams
+                .iter()
+                .map(|&stream| u16::from_be_bytes(stream));
+            let streams = streams.filter(|stream| !request.assumed.contains(stream));
+            self.events.extend(streams.map(event));
         }
+    }
+}
+
+impl Outstanding {
+    fn is_for(&self, stream: u16) -> bool {
+        self.streams.contains(&stream.to_be_bytes()) && !self.assumed.contains(&stream)
     }
 }

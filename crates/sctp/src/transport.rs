@@ -298,6 +298,18 @@ impl Transport {
         }
     }
 
+    /// The peer used a stream anew while its answer to our reset of it is still out. Whether that answer can only be "performed".
+    pub(crate) fn assume_reset(&mut self, stream: u16) -> bool {
+        let Some(link) = &mut self.link else {
+            return false;
+        };
+        let performed = link.resets.assume(stream);
+        if performed {
+            link.sender.restart_stream(stream);
+        }
+        performed
+    }
+
     /// Our INIT chunk, as SNAP puts it into the session description.
     pub(crate) fn local_init(&self) -> Bytes {
         let mut chunk = Vec::new();

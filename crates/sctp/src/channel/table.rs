@@ -14,8 +14,9 @@ pub(super) struct Table {
     role: Role,
     channels: BTreeMap<u16, Channel>,
     serial: u32,
-    /// No stream of ours below this is free.
-    first_free: u16,
+    /// Numbers of ours are given in turn, from here on: one that was given back comes late, when nothing of its last use is on its way
+    /// any more that the peer might take for the new one.
+    turn: u16,
 }
 
 impl Table {
@@ -24,11 +25,11 @@ impl Table {
             role,
             channels: BTreeMap::new(),
             serial: 0,
-            first_free: parity(role),
+            turn: parity(role),
         }
     }
 
-    /// The stream that was agreed upon, or the lowest of ours that is free; below `limit`.
+    /// The stream that was agreed upon, or the next of ours that is free; below `limit`.
     pub(super) fn stream_for(
         &mut self,
         negotiated: Option<u16>,
@@ -41,12 +42,13 @@ impl Table {
             }
             Some(stream) => Ok(stream),
             None => {
-                let free = (self.first_free..limit)
-                    .step_by(2)
-                    .find(|stream| !self.channels.contains_key(stream));
-                // The range stays empty until a stream is given back.
-                self.first_free = free.unwrap_or(limit);
-                free.ok_or(OpenError::NoStream { limit })
+                let from = |first: u16, end: u16| (first..end).step_by(2);
+                let free = from(self.turn, limit)
+                    .chain(from(parity(self.role), self.turn.min(limit)))
+                    .find(|stream| !self.channels.contains_key(stream))
+                    .ok_or(OpenError::NoStream { limit })?;
+                self.turn = free.saturating_add(2);
+                Ok(free)
             }
         }
     }
@@ -78,16 +80,11 @@ impl Table {
     }
 
     pub(super) fn remove(&mut self, stream: u16) -> Option<Channel> {
-        let channel = self.channels.remove(&stream)?;
-        if !self.is_peers(stream) {
-            self.first_free = self.first_free.min(stream);
-        }
-        Some(channel)
+        self.channels.remove(&stream)
     }
 
     pub(super) fn pop_first(&mut self) -> Option<(u16, Channel)> {
-        let stream = *self.channels.first_key_value()?.0;
-        Some((stream, self.remove(stream)?))
+        self.channels.pop_first()
     }
 
     /// What is on a stream now.
@@ -157,41 +154,32 @@ mod tests {
     }
 
     #[test]
-    fn the_lowest_free_number_is_given_and_none_twice() {
+    fn numbers_are_given_in_turn_and_none_twice() {
         let mut table = Table::new(Role::Server);
+        let in_use = Err(OpenError::StreamInUse { stream: 3 });
+        let beyond = Err(OpenError::NoSuchStream {
+            stream: 8,
+            limit: 8,
+        });
+        let none = Err(OpenError::NoStream { limit: 8 });
         assert_eq!(
             open(&mut table, Some(3), 8),
             Ok(3),
             "what was agreed upon may be anything"
         );
-        assert_eq!(
-            open(&mut table, Some(3), 8),
-            Err(OpenError::StreamInUse { stream: 3 })
-        );
-        assert_eq!(
-            open(&mut table, Some(8), 8),
-            Err(OpenError::NoSuchStream {
-                stream: 8,
-                limit: 8
-            })
-        );
-        for number in [1, 5, 7] {
-            assert_eq!(open(&mut table, None, 8), Ok(number));
-        }
-        for _ in 0..2 {
-            assert_eq!(
-                open(&mut table, None, 8),
-                Err(OpenError::NoStream { limit: 8 })
-            );
-        }
+        assert_eq!(open(&mut table, Some(3), 8), in_use);
+        assert_eq!(open(&mut table, Some(8), 8), beyond);
+        assert_eq!(open(&mut table, None, 8), Ok(1));
+        table.remove(1);
+        assert_eq!(open(&mut table, None, 8), Ok(5), "not 1 again so soon");
+        assert_eq!(open(&mut table, None, 8), Ok(7));
         table.remove(5);
+        assert_eq!(open(&mut table, None, 8), Ok(1), "round again");
+        assert_eq!(open(&mut table, None, 8), Ok(5));
+        assert_eq!(open(&mut table, None, 8), none);
         table.remove(3);
         assert_eq!(open(&mut table, None, 8), Ok(3));
-        assert_eq!(open(&mut table, None, 8), Ok(5));
-        assert_eq!(
-            open(&mut table, None, 8),
-            Err(OpenError::NoStream { limit: 8 })
-        );
+        assert_eq!(open(&mut table, None, 8), none);
     }
 
     #[test]

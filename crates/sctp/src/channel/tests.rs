@@ -349,8 +349,11 @@ fn a_channel_closes_after_what_was_queued_and_is_over_once_both_sides_are_reset(
             [Event::ChannelClosed { channel: id }]
         );
         assert_eq!(channels.state(id), ChannelState::Closed);
-        let again = opened(&mut channels);
-        assert_eq!(again.stream(), 0, "the number is free again");
+        let options = ChannelOptions {
+            negotiated: Some(0),
+            ..labeled("")
+        };
+        assert!(channels.open(options).is_ok(), "the number is free again");
         assert_eq!(channels.state(id), ChannelState::Closed, "the name is not");
         assert_eq!(send(&mut channels, id, text("a")), Err(SendError::NotOpen));
     }
@@ -394,7 +397,48 @@ fn a_reset_that_is_refused_ends_the_channel_and_keeps_its_number() {
     assert_eq!(channels.state(id), ChannelState::Closed);
     channels.incoming_reset(0);
     assert_eq!(events(&mut channels), [], "told once");
-    assert_eq!(opened(&mut channels).stream(), 2);
+    let on_it = channels.open(ChannelOptions {
+        negotiated: Some(0),
+        ..labeled("")
+    });
+    assert_eq!(on_it, Err(OpenError::StreamInUse { stream: 0 }));
+}
+
+#[test]
+fn a_number_used_anew_shows_that_our_reset_was_performed() {
+    let mut channels = up(Role::Server);
+    let old = opened_by_peer(&mut channels, 0, &labeled("old"));
+    actions(&mut channels);
+    let open = |label| (0, ppid::DCEP, Dcep::open(&labeled(label)));
+    channels.incoming_reset(0);
+    assert_eq!(actions(&mut channels), [Action::Reset { stream: 0 }]);
+    // The answer to our request is lost, and the peer has its own: to it the number is free.
+    let (stream, ppid, payload) = open("new");
+    channels.message(stream, ppid, payload);
+    assert_eq!(actions(&mut channels), [Action::AssumeReset { stream: 0 }]);
+    channels.outgoing_reset(0);
+    let events = events(&mut channels);
+    let [
+        Event::ChannelClosed { channel: closed },
+        Event::ChannelOpened {
+            channel: new,
+            options,
+            by_peer: true,
+        },
+    ] = &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    assert_eq!((*closed, options.label.as_str()), (old, "new"));
+    assert_eq!(channels.state(*new), ChannelState::Open);
+    assert!(matches!(
+        actions(&mut channels)[..],
+        [Action::Send {
+            ppid: ppid::DCEP,
+            ..
+        }]
+    ));
+    assert_eq!(channels.ignored(), 0);
 }
 
 #[test]
@@ -523,5 +567,5 @@ fn a_peer_that_began_anew_knows_no_channel() {
         [Event::ChannelClosed { channel: old }, Event::Established]
     );
     assert_eq!(actions(&mut channels), []);
-    assert_eq!(opened(&mut channels).stream(), 0);
+    assert!(channels.table.on(0).is_none());
 }

@@ -213,6 +213,23 @@ fn a_refusal_is_final_and_told_for_every_stream() {
 }
 
 #[test]
+fn a_stream_shown_to_be_reset_needs_no_answer() {
+    let (mut resets, now) = (ours(), Instant::now());
+    resets.request(4);
+    assert!(!resets.assume(4), "nobody was asked yet");
+    resets.request(6);
+    let request = request_of(&mut resets, now, Tsn(5)).expect("due");
+    assert!(resets.assume(4));
+    assert!(!resets.assume(4), "once");
+    assert!(!resets.assume(8));
+    resets.timeout(now + RTO);
+    let again = request_of(&mut resets, now + RTO, Tsn(5));
+    assert_eq!(again.as_ref(), Some(&request), "as it was");
+    hand_answer(&mut resets, now, (request.number, ResetResult::Performed));
+    assert_eq!(events(&mut resets), [Reset::Outgoing { stream: 6 }]);
+}
+
+#[test]
 fn answers_to_nothing_do_nothing() {
     let (mut resets, now) = (ours(), Instant::now());
     hand_answer(&mut resets, now, (OURS.0, ResetResult::Performed));

@@ -3,7 +3,14 @@
 use proptest::prelude::*;
 
 use super::super::*;
-use super::{actions, events, labeled, send, up};
+use super::{actions, events, labeled, send};
+
+/// The client, and the server.
+const ONE: usize = 0;
+const TWO: usize = 1;
+
+/// So few that numbers are soon used again.
+const STREAMS: u16 = 6;
 
 /// Something one of two users does, or a step of the path.
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +31,18 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// What is on the way from one side: what it did, and its word that it performed the other's reset.
+#[derive(Debug)]
+enum Way {
+    Does(Action),
+    Performed { stream: u16 },
+}
+
 /// One side, what it has sent that is on its way, and what its user saw.
 #[derive(Debug)]
 struct Side {
     channels: Channels,
-    on_the_way: Vec<Action>,
+    on_the_way: Vec<Way>,
     open: Vec<ChannelId>,
     closed: Vec<ChannelId>,
     /// What arrived, by number of the message.
@@ -46,6 +60,12 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
+        let up = |role| {
+            let mut channels = Channels::new(role, 0);
+            channels.established(STREAMS);
+            events(&mut channels);
+            channels
+        };
         let side = |role| Side {
             channels: up(role),
             on_the_way: vec![],
@@ -64,10 +84,8 @@ impl Pair {
     fn act(&mut self, act: Act) {
         match act {
             Act::Open { side } => {
-                self.sides[side]
-                    .channels
-                    .open(labeled(""))
-                    .expect("there are streams");
+                // Or there is no stream just now.
+                let _ = self.sides[side].channels.open(labeled(""));
             }
             Act::Send { side, channel } => {
                 if let Some(&id) = self.sides[side].open.get(channel) {
@@ -91,31 +109,60 @@ impl Pair {
         self.look();
     }
 
-    /// Brings the next of a stream across. A reset arrives after what was sent before it, and is confirmed.
+    /// Brings the next of a stream across. A reset arrives after what was sent before it; the answer comes when it comes.
     fn carry(&mut self, side: usize, is_wanted: impl Fn(u16) -> bool) -> bool {
         let way = &mut self.sides[side].on_the_way;
-        let next = way.iter().position(|action| match action {
-            Action::Send { stream, .. } | Action::Reset { stream } => is_wanted(*stream),
+        let next = way.iter().position(|on_the_way| match on_the_way {
+            Way::Does(Action::Send { stream, .. } | Action::Reset { stream }) => is_wanted(*stream),
+            Way::Does(Action::AssumeReset { .. }) => false,
+            Way::Performed { stream } => is_wanted(*stream),
         });
         let Some(next) = next else { return false };
+        let other = 1 - side;
         match way.remove(next) {
-            Action::Send {
+            Way::Does(Action::Send {
                 stream,
                 ppid,
                 payload,
                 ..
-            } => self.sides[1 - side].channels.message(stream, ppid, payload),
-            Action::Reset { stream } => {
-                self.sides[1 - side].channels.incoming_reset(stream);
-                self.sides[side].channels.outgoing_reset(stream);
+            }) => {
+                self.sides[other].channels.message(stream, ppid, payload);
             }
+            Way::Does(Action::Reset { stream }) => {
+                self.sides[other].channels.incoming_reset(stream);
+                // In front or behind what the other side has on the way: it may overtake, and be overtaken.
+                let at = usize::from(stream) % (self.sides[other].on_the_way.len() + 1);
+                self.sides[other]
+                    .on_the_way
+                    .insert(at, Way::Performed { stream });
+            }
+            Way::Performed { stream } => self.sides[other].channels.outgoing_reset(stream),
+            Way::Does(Action::AssumeReset { .. }) => unreachable!("done at once"),
         }
         true
     }
 
+    /// Takes what a side does. What it assumes is true if the other's word for it is on the way.
+    fn collect(&mut self, side: usize) {
+        for action in actions(&mut self.sides[side].channels) {
+            let Action::AssumeReset { stream } = action else {
+                self.sides[side].on_the_way.push(Way::Does(action));
+                continue;
+            };
+            let words = &mut self.sides[1 - side].on_the_way;
+            let word = words.iter().position(
+                |on_the_way| matches!(on_the_way, Way::Performed { stream: of } if *of == stream),
+            );
+            words.remove(word.expect("the peer performed it, or it could not use the stream anew"));
+            self.sides[side].channels.outgoing_reset(stream);
+            self.collect(side);
+        }
+    }
+
     fn look(&mut self) {
+        self.collect(ONE);
+        self.collect(TWO);
         for side in &mut self.sides {
-            side.on_the_way.extend(actions(&mut side.channels));
             for event in events(&mut side.channels) {
                 match event {
                     Event::ChannelOpened { channel, .. } => side.open.push(channel),
@@ -153,10 +200,10 @@ proptest! {
     fn two_sides_agree(acts in proptest::collection::vec(act(), 0..200)) {
         let mut pair = Pair::new();
         acts.into_iter().for_each(|act| pair.act(act));
-        while pair.carry(0, |_| true) || pair.carry(1, |_| true) {
+        while pair.carry(ONE, |_| true) || pair.carry(TWO, |_| true) {
             pair.look();
         }
-        for side in [0, 1] {
+        for side in [ONE, TWO] {
             let (sender, receiver) = (&pair.sides[side], &pair.sides[1 - side]);
             prop_assert_eq!(sender.open.len(), receiver.open.len());
             prop_assert_eq!(sender.closed.len(), receiver.closed.len());
@@ -171,18 +218,16 @@ proptest! {
                 prop_assert_eq!(received, sent);
             }
         }
-        for side in [0, 1] {
+        for side in [ONE, TWO] {
             let open = std::mem::take(&mut pair.sides[side].open);
             open.into_iter().for_each(|id| pair.sides[side].channels.close(id));
             pair.sides[side].open = vec![];
         }
-        for side in &mut pair.sides {
-            side.on_the_way.extend(actions(&mut side.channels));
-        }
-        while pair.carry(0, |_| true) || pair.carry(1, |_| true) {
-            for side in &mut pair.sides {
-                side.on_the_way.extend(actions(&mut side.channels));
-            }
+        pair.collect(ONE);
+        pair.collect(TWO);
+        while pair.carry(ONE, |_| true) || pair.carry(TWO, |_| true) {
+            pair.collect(ONE);
+            pair.collect(TWO);
         }
         for side in &pair.sides {
             prop_assert_eq!(side.channels.table.streams_from(0), Vec::<u16>::new());
