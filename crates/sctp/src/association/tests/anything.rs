@@ -83,6 +83,7 @@ fn set_up(config: &mut Config, (interleaving, cubic, window): (bool, bool, u32))
     config.zero_checksum = false; // the path corrupts
     config.interleaving = interleaving;
     config.receive_window = window;
+    config.streams = if cubic { 6 } else { 65_535 };
     (config.max_message_size, config.peer_max_message_size) = (100_000, 100_000);
     if cubic {
         config.congestion = CongestionControl::Cubic;
@@ -116,7 +117,10 @@ impl Story {
                     label: self.channels.len().to_string(),
                     ..options
                 };
-                let id = self.bed.open(side, options.clone());
+                let id = self
+                    .bed
+                    .update(side, |association, _| association.open(options.clone()));
+                let Ok(id) = id else { return }; // no stream is free just now
                 let (ids, sent, closed_by) = ([Some(id), None], [vec![], vec![]], [false; 2]);
                 self.channels.push(Known {
                     opener: side,
