@@ -85,9 +85,10 @@ struct Ack {
     /// Bytes newly acknowledged and newly lost.
     acked: usize,
     lost: usize,
-    /// In flight before and after.
-    prior_in_flight: usize,
+    /// In flight after.
     in_flight: usize,
+    /// More might have gone: the application had no more, or the peer's window was full.
+    spare: bool,
     rtt: Option<Duration>,
     /// The delivery rate that the newest of the acknowledged chunks saw.
     sample: Option<RateSample>,
@@ -136,6 +137,8 @@ pub(crate) struct Congestion {
     sampler: Sampler,
     pacer: Pacer,
     packet_size: usize,
+    /// What was allowed last and has not been sent.
+    unused: usize,
     /// Gathered by `chunk_acked` and `chunk_lost` until `finish`.
     acked: usize,
     lost: usize,
@@ -153,6 +156,7 @@ impl Congestion {
             sampler: Sampler::new(now),
             pacer: Pacer::new(now, packet_size),
             packet_size,
+            unused: 0,
             acked: 0,
             lost: 0,
         }
@@ -160,12 +164,16 @@ impl Congestion {
 
     /// What may be sent now, with `in_flight` bytes unacknowledged. Ask again after each run.
     pub(crate) fn can_send(&mut self, now: Instant, in_flight: usize) -> Allowance {
+        self.unused = 0;
         let window = self.controller.window();
         if in_flight >= window {
             return Allowance::WindowFull;
         }
         match self.pacer.allowance(now, self.controller.pacing_rate()) {
-            Ok(bytes) => Allowance::Bytes(bytes.min(window - in_flight).max(self.packet_size)),
+            Ok(bytes) => {
+                self.unused = bytes.min(window - in_flight).max(self.packet_size);
+                Allowance::Bytes(self.unused)
+            }
             Err(at) => Allowance::Wait(at),
         }
     }
@@ -179,6 +187,7 @@ impl Congestion {
     ) -> Snapshot {
         let snapshot = self.sampler.on_sent(now, bytes, in_flight_before);
         self.pacer.spend(bytes);
+        self.unused = self.unused.saturating_sub(bytes);
         self.controller.on_sent(&Sent {
             now,
             bytes,
@@ -221,8 +230,8 @@ impl Congestion {
             now,
             acked,
             lost,
-            prior_in_flight: in_flight + acked + lost,
             in_flight,
+            spare: self.unused >= self.packet_size,
             rtt,
             sample: self.sampler.finish(),
             delivered: self.sampler.delivered(),
@@ -245,7 +254,9 @@ impl Congestion {
 
     /// There was room to send and nothing to send: what is measured until `in_flight` has arrived says nothing of the path.
     pub(crate) fn app_limited(&mut self, in_flight: usize) {
-        self.sampler.app_limited(in_flight);
+        if in_flight < self.controller.window() {
+            self.sampler.app_limited(in_flight);
+        }
     }
 
     /// Path MTU discovery found another size for full packets.

@@ -23,6 +23,7 @@ use super::{Ack, Controller, Lost, Model, Sent, initial_window};
 const STARTUP_PACING_GAIN: f64 = 2.77;
 const DRAIN_PACING_GAIN: f64 = 0.5;
 const WINDOW_GAIN: f64 = 2.0;
+const QUEUE_WINDOW_GAIN: f64 = 1.5;
 const UP_WINDOW_GAIN: f64 = 2.25;
 const PROBE_RTT_WINDOW_GAIN: f64 = 0.5;
 /// How long the queue is kept empty to see the shortest round trip.
@@ -89,6 +90,8 @@ pub(super) struct Bbr {
     /// The window, not the pacing, held the sender back, in this round and in the previous.
     window_limited: bool,
     window_was_limited: bool,
+    /// More might have gone in this round than did: what was delivered in it is not the most that can be.
+    spare: bool,
     idle_restart: bool,
     /// The window is cut by a timeout until something sent since arrives.
     timed_out_at: Option<Instant>,
@@ -131,6 +134,7 @@ impl Bbr {
             undo: None,
             window_limited: false,
             window_was_limited: false,
+            spare: false,
             idle_restart: false,
             timed_out_at: None,
         }
@@ -180,7 +184,8 @@ impl Bbr {
         let slowed = self.bandwidth_shortterm != UNBOUNDED;
         let loss = self.losses.end_round(slowed, queue);
         self.lost_ranges = 0;
-        if loss && !self.probing_bandwidth() {
+        let spare = std::mem::take(&mut self.spare);
+        if loss && !spare && !self.probing_bandwidth() {
             self.lower_bounds();
         }
         self.bandwidth_latest = sample.rate();
@@ -357,6 +362,8 @@ impl Bbr {
     fn update_window(&mut self, ack: &Ack) {
         let gain = match self.state {
             State::Up => UP_WINDOW_GAIN,
+            // A queue stands that pacing below the bandwidth does not drain: somebody else's, who needs the room to grow.
+            State::Down | State::Cruise if self.delay.queue() => QUEUE_WINDOW_GAIN,
             _ => WINDOW_GAIN,
         };
         let most = self.inflight(gain) + self.aggregation.extra();
@@ -411,6 +418,7 @@ impl Controller for Bbr {
         }
         let probe_rtt_due = self.delay.on_ack(ack.now, ack.rtt);
         self.losses.on_ack(ack.acked as u64, ack.lost as u64);
+        self.spare |= ack.spare;
         self.round_start = false;
         if let Some(sample) = ack.sample.and_then(|sample| self.plausible(sample)) {
             self.update_rounds(ack, &sample);

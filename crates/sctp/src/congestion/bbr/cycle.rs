@@ -9,7 +9,7 @@ use super::{BETA, Bbr, State, UNBOUNDED, scaled};
 pub(super) const UP_PACING_GAIN: f64 = 1.25;
 pub(super) const DOWN_PACING_GAIN: f64 = 0.9;
 /// No more rounds between two probes than Reno would take (draft §5.3.3.5.1).
-const MOST_ROUNDS: u64 = 63;
+const MOST_ROUNDS: u64 = 126;
 /// And no more time than this, and up to a second more by chance.
 const LEAST_WAIT: Duration = Duration::from_secs(2);
 /// The bound grows no faster than by 2^30 packets a round.
