@@ -10,8 +10,11 @@ mod bbr;
 mod cubic;
 #[cfg(test)]
 mod harness;
+mod hystart;
 mod pacer;
 mod rate;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant};

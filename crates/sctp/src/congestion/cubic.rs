@@ -1,7 +1,8 @@
-//! CUBIC (RFC 9438) within the bounds of RFC 9260 §7.
+//! CUBIC (RFC 9438) within the bounds of RFC 9260 §7, with HyStart++ (RFC 9406) to leave slow start.
 
 use std::time::{Duration, Instant};
 
+use super::hystart::{Growth, HyStart};
 use super::{Ack, Controller, Lost, Model, Sent, initial_window};
 
 /// RFC 9438 §5: packets a second cubed.
@@ -23,6 +24,9 @@ pub(super) struct Cubic {
     epoch: Option<(Instant, f64)>,
     /// Chunks sent before this and lost belong to the reduction already made.
     reduced_at: Option<Instant>,
+    hystart: HyStart,
+    /// Window, threshold and w_max as they were before the last reduction, in case the loss was none (RFC 9438 §4.9).
+    undo: Option<(f64, f64, f64)>,
     now: Option<Instant>,
     smoothed_rtt: Option<Duration>,
     min_rtt: Option<Duration>,
@@ -38,6 +42,8 @@ impl Cubic {
             w_est: 0.0,
             epoch: None,
             reduced_at: None,
+            hystart: HyStart::default(),
+            undo: None,
             now: None,
             smoothed_rtt: None,
             min_rtt: None,
@@ -54,6 +60,7 @@ impl Cubic {
     }
 
     fn reduce(&mut self) {
+        self.undo = Some((self.window, self.slow_start_threshold, self.w_max));
         // RFC 9438 §4.7, fast convergence: who has not got back to where he was leaves room to newcomers.
         self.w_max = if self.window < self.w_max {
             self.window * (1.0 + BETA) / 2.0
@@ -123,7 +130,10 @@ impl Controller for Cubic {
             return;
         }
         if self.in_slow_start() {
-            self.window += ack.acked as f64;
+            match self.hystart.on_ack(ack) {
+                Growth::Share(share) => self.window += ack.acked as f64 * share,
+                Growth::Done => self.slow_start_threshold = self.window,
+            }
         } else {
             self.avoid_congestion(ack.now, ack.acked as f64);
         }
@@ -135,7 +145,14 @@ impl Controller for Cubic {
         self.window = self.packet_size as f64;
     }
 
-    fn on_spurious_loss(&mut self, _bytes: usize) {}
+    fn on_spurious_loss(&mut self, _bytes: usize) {
+        if let Some((window, threshold, w_max)) = self.undo.take() {
+            self.window = self.window.max(window);
+            self.slow_start_threshold = threshold;
+            self.w_max = w_max;
+            self.epoch = None;
+        }
+    }
 
     fn set_packet_size(&mut self, bytes: usize) {
         self.packet_size = bytes;
