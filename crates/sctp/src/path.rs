@@ -168,7 +168,7 @@ impl PathMtu {
 
     /// The next size to try lies in the middle between what passes and what does not.
     fn advance(&mut self, now: Instant) {
-        let next = (self.size + self.refuted) / 2 & !3;
+        let next = ((self.size + self.refuted) / 2) & !3;
         self.state = if self.refuted - self.size <= STEP {
             State::Complete {
                 raise_at: now + RAISE_TIMER,

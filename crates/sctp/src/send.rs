@@ -18,7 +18,11 @@ use std::{
 
 use bytes::Bytes;
 
-use self::{flight::Flight, queue::Queue, rtt::RoundTrip};
+use self::{
+    flight::Flight,
+    queue::{MessageId, Queue},
+    rtt::RoundTrip,
+};
 use crate::{
     channel::Reliability,
     congestion::{Allowance, Congestion, CongestionControl, CongestionStats},
@@ -68,6 +72,7 @@ pub(crate) struct SackBeyondSent;
 pub(crate) struct SenderCounts {
     pub(crate) chunks_sent: u64,
     pub(crate) chunks_retransmitted: u64,
+    pub(crate) chunks_needless: u64,
     pub(crate) messages_sent: u64,
     pub(crate) messages_abandoned: u64,
     pub(crate) timeouts: u64,
@@ -247,6 +252,7 @@ impl Sender {
         if sack.cumulative < self.flight.cumulative() {
             return Ok(()); // older than what we know
         }
+        self.counts.chunks_needless += sack.duplicates().len() as u64;
         let moved = sack.cumulative > self.flight.cumulative();
         let mut newest: Option<Instant> = None;
         let largest = &mut self.sizes.arrived;
@@ -494,15 +500,21 @@ impl Sender {
     }
 
     fn next_lost(&mut self, now: Instant) -> Option<(Tsn, usize)> {
-        let (queue, abandoned) = (&mut self.queue, &mut self.counts.messages_abandoned);
-        let mut gave_up = false;
-        let next = self.flight.next_lost(now, |stream, message| {
-            queue.abandon(stream, message);
-            *abandoned += 1;
-            gave_up = true;
-        });
-        self.forward_due |= gave_up && self.flight.must_advance();
+        let mut gave_up = Vec::new();
+        let next = self.flight.next_lost(now, &mut gave_up);
+        self.give_up(now, gave_up);
         next
+    }
+
+    fn give_up(&mut self, now: Instant, messages: Vec<(u16, MessageId)>) {
+        for (stream, message) in messages {
+            self.counts.messages_abandoned += 1;
+            if let Some(rest) = self.queue.abandon(stream, message) {
+                let snapshot = self.congestion.on_sent(now, 0, self.flight.in_flight());
+                self.flight.push_rest(now, rest, snapshot);
+            }
+            self.forward_due |= self.flight.must_advance();
+        }
     }
 
     fn has_data(&self) -> bool {
@@ -514,9 +526,10 @@ impl Sender {
             .round_trip
             .smoothed()
             .unwrap_or(Duration::from_millis(100));
-        let congestion = &mut self.congestion;
+        let (congestion, largest) = (&mut self.congestion, &mut self.sizes.lost);
         self.lost_at = self.flight.detect_lost(now, smoothed, |snapshot, bytes| {
-            congestion.chunk_lost(snapshot, bytes)
+            *largest = bytes.max(*largest);
+            congestion.chunk_lost(snapshot, bytes);
         });
         self.congestion.finish(now, self.flight.in_flight(), rtt);
         // Give up what may be given up at once, so that the peer hears of it with the next packet.
@@ -548,11 +561,9 @@ impl Sender {
             self.counts.timeouts += 1;
             self.next_lost(now);
         }
-        let (queue, abandoned) = (&mut self.queue, &mut self.counts.messages_abandoned);
-        self.flight.give_up_oldest(now, |stream, message| {
-            queue.abandon(stream, message);
-            *abandoned += 1;
-        });
+        let mut gave_up = Vec::new();
+        self.flight.give_up_oldest(now, &mut gave_up);
+        self.give_up(now, gave_up);
         self.probe = !self.flight.must_advance();
         self.forward_due |= self.flight.must_advance();
         self.silent_since = now;

@@ -325,6 +325,7 @@ impl Transport {
         stats.chunks_sent = counts.chunks_sent;
         stats.chunks_retransmitted = counts.chunks_retransmitted;
         stats.chunks_duplicate = link.receiver.duplicates();
+        stats.chunks_needless = counts.chunks_needless;
         stats.messages_sent = counts.messages_sent;
         stats.messages_abandoned = counts.messages_abandoned;
         stats.timeouts = counts.timeouts;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::congestion::CongestionControl;
+use crate::{congestion::CongestionControl, path::BASE};
 
 /// Who of the two this side is: the DTLS role decides which stream ids it gives to its channels (RFC 8832 §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub struct Config {
     pub streams: u16,
     /// Congestion control. BBR.
     pub congestion: CongestionControl,
-    /// The size of SCTP packets before the path was probed. 1,191, which fits a path of 1,280 bytes with DTLS and IPv6 (RFC 8831 §5);
-    /// sent packets are multiples of four, so 1,188.
+    /// The size of SCTP packets before the path was probed. 1,188: the multiple of four below the 1,191
+    /// that pass a path of 1,280 bytes with DTLS and IPv6 (RFC 8831 §5).
     pub packet_size: usize,
     /// Probes for larger packets go up to this (RFC 8899). 1,432; equal to `packet_size` or less turns probing off.
     pub max_packet_size: usize,
@@ -69,7 +69,7 @@ impl Default for Config {
             max_send_buffer: 16 * 1024 * 1024,
             streams: 65_535,
             congestion: CongestionControl::default(),
-            packet_size: 1191,
+            packet_size: BASE,
             max_packet_size: 1432,
             zero_checksum: true,
             interleaving: true,

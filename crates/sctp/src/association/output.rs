@@ -103,6 +103,8 @@ pub struct Stats {
     pub chunks_sent: u64,
     /// Chunks sent again.
     pub chunks_retransmitted: u64,
+    /// Chunks sent that the peer said it had already (duplicate TSNs in its SACKs).
+    pub chunks_needless: u64,
     /// DATA and I-DATA chunks received that had arrived before.
     pub chunks_duplicate: u64,
     /// Messages handed to the transport, those of the channel protocol included.

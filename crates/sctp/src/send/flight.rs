@@ -179,28 +179,38 @@ impl Flight {
         tsn
     }
 
-    /// The chunk to send again next: its TSN and length. Those that arrived meanwhile or are given up are passed over.
+    /// The chunk to send again next: its TSN and length. Those that arrived meanwhile are passed over; messages that may not be sent
+    /// again are given up and named in `gave_up`.
     pub(super) fn next_lost(
         &mut self,
         now: Instant,
-        mut abandoned: impl FnMut(u16, MessageId),
+        gave_up: &mut Vec<(u16, MessageId)>,
     ) -> Option<(Tsn, usize)> {
         while let Some(&tsn) = self.lost.front() {
-            if let Some(index) = self.index(tsn) {
-                let entry = &self.entries[index];
-                if entry.state == State::Lost {
-                    if entry.limit.is_over(now, entry.retransmissions) {
-                        let (stream, message) = (entry.stream, entry.message);
-                        self.limited.entry(message).or_default().abandoned = true;
-                        abandoned(stream, message);
-                    } else if !self.is_abandoned(entry) {
-                        return Some((tsn, entry.payload.len()));
-                    }
+            let entry = self.index(tsn).map(|index| &self.entries[index]);
+            if let Some(entry) = entry.filter(|entry| entry.state == State::Lost)
+                && !self.is_abandoned(entry)
+            {
+                if !entry.limit.is_over(now, entry.retransmissions) {
+                    return Some((tsn, entry.payload.len()));
                 }
+                gave_up.push((entry.stream, entry.message));
+                self.limited.entry(entry.message).or_default().abandoned = true;
             }
             self.lost.pop_front();
         }
         None
+    }
+
+    /// A message was given up before its end was sent. This stands for the rest, is never sent, and makes sure that the peer is told to
+    /// go on even if all that was sent of the message turns out to have arrived.
+    pub(super) fn push_rest(&mut self, now: Instant, rest: Fragment, snapshot: Snapshot) {
+        let tsn = self.push(now, rest, snapshot);
+        let entry = self.entries.back_mut().expect("just pushed");
+        debug_assert!(entry.payload.is_empty(), "nothing of it counts");
+        entry.state = State::Lost;
+        self.limited.entry(entry.message).or_default().abandoned = true;
+        debug_assert_eq!(tsn.next(), self.next_tsn());
     }
 
     /// The chunk at the front of the lost ones is on its way again.
@@ -211,18 +221,13 @@ impl Flight {
     }
 
     /// The oldest chunk is not to be probed for if its message may not be sent again: it is given up, unanswered as it is.
-    pub(super) fn give_up_oldest(
-        &mut self,
-        now: Instant,
-        mut abandoned: impl FnMut(u16, MessageId),
-    ) {
+    pub(super) fn give_up_oldest(&mut self, now: Instant, gave_up: &mut Vec<(u16, MessageId)>) {
         let Some(entry) = self.entries.front() else {
             return;
         };
         if entry.limit.is_over(now, entry.retransmissions) && !self.is_abandoned(entry) {
-            let (stream, message) = (entry.stream, entry.message);
-            self.limited.entry(message).or_default().abandoned = true;
-            abandoned(stream, message);
+            gave_up.push((entry.stream, entry.message));
+            self.limited.entry(entry.message).or_default().abandoned = true;
         }
     }
 
@@ -402,9 +407,8 @@ impl Flight {
             }
             if abandoned {
                 skip(&mut skipped, entry);
-            }
-            // What arrived after the last one given up need not be named: the peer knows.
-            if abandoned || point.is_some() {
+                // Not past what arrived behind it: that may be half of an unordered message, and of those a receiver drops every
+                // fragment up to the point (RFC 3758 §3.6; dcsctp and rtc-sctp do).
                 point = Some(tsn);
             }
             tsn = tsn.next();

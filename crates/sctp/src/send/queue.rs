@@ -246,15 +246,34 @@ impl Queue {
         }
     }
 
-    /// Drops what is left of an abandoned message.
-    pub(super) fn abandon(&mut self, stream: u16, message: MessageId) {
-        let front = self
-            .streams
-            .get(&stream)
-            .and_then(|state| state.messages.front());
-        if front.is_some_and(|front| front.id == message) {
-            self.drop_front(stream);
-        }
+    /// Drops what is left of a message that was given up. If there was something left, an empty fragment comes back that stands for it.
+    pub(super) fn abandon(&mut self, stream: u16, message: MessageId) -> Option<Fragment> {
+        let state = self.streams.get_mut(&stream)?;
+        let front = state
+            .messages
+            .front_mut()
+            .filter(|front| front.id == message)?;
+        let Sequence(number) = front.sequence?;
+        let rest = Fragment {
+            message,
+            limit: front.limit,
+            stream,
+            ppid: front.ppid,
+            unordered: front.unordered,
+            beginning: false,
+            ending: true,
+            order: if self.interleaving {
+                Order::Interleaved {
+                    mid: number,
+                    fsn: front.next_fsn,
+                }
+            } else {
+                Order::Sequence { ssn: number as u16 }
+            },
+            payload: Bytes::new(),
+        };
+        self.drop_front(stream);
+        Some(rest)
     }
 
     /// The stream begins anew: its sequence numbers start at zero. Nothing may wait on it.

@@ -550,3 +550,28 @@ fn a_reset_comes_after_the_messages_before_it_even_if_nobody_reads() {
     }
     assert_eq!(messages, 40);
 }
+
+#[test]
+fn what_arrived_of_a_message_given_up_is_no_reason_to_wait_for_the_rest() {
+    for interleaving in [false, true] {
+        let config = Config {
+            interleaving,
+            ..Config::default()
+        };
+        let mut pair = Pair::with(config, Config::default());
+        pair.input(0, Input::Connect);
+        pair.settle();
+        pair.expect_established();
+        pair.passes = Box::new(|side, _| side == 0);
+        let lifetime = Reliability::MaxLifetime(Duration::from_millis(100));
+        pair.send(0, 0, &pattern(200_000), lifetime);
+        // All that the congestion window let go has arrived, and nobody has said so.
+        pair.run(Duration::from_secs(1));
+        pair.passes = Box::new(|_, _| true);
+        pair.send(0, 0, b"after", Reliability::Reliable);
+        pair.run(Duration::from_secs(10));
+        assert_eq!(pair.received(1), [&b"after"[..]]);
+        assert_eq!(pair.sides[0].stats().messages_abandoned, 1);
+        assert_eq!(pair.sides[0].stats().in_flight, 0);
+    }
+}
