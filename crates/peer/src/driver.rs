@@ -5,9 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crowfly_protocol::SessionId;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::inflow::Inflow;
+use crate::link::ServerUrl;
 use crate::link_to_peer::LinkToPeer;
 use crate::names::{self, Multicast};
 use crate::pairing::{self, CandidateName, EndReason};
@@ -38,6 +39,14 @@ pub(crate) struct Handles {
     pub(crate) events: mpsc::UnboundedSender<RoomEvent>,
     /// A sender dropped is a wish to leave.
     pub(crate) leave: oneshot::Receiver<()>,
+    /// Where no server carries payloads: ours out, theirs in.
+    pub(crate) carried: Option<Carried>,
+}
+
+/// Payloads carried by other means.
+pub(crate) struct Carried {
+    pub(crate) ours: mpsc::UnboundedSender<String>,
+    pub(crate) theirs: mpsc::UnboundedReceiver<String>,
 }
 
 enum Found {
@@ -55,6 +64,7 @@ struct Driver {
     events: mpsc::UnboundedSender<RoomEvent>,
     lookups: JoinSet<Found>,
     multicast: Option<Multicast>,
+    carried: Option<Carried>,
 }
 
 /// New secrets of one pairing.
@@ -92,6 +102,7 @@ pub(crate) async fn run(
         events: handles.events,
         lookups: JoinSet::new(),
         multicast: None,
+        carried: handles.carried,
     };
     driver.turn(handles.leave).await;
     if let Some(connection) = driver.connection.take() {
@@ -136,9 +147,10 @@ impl Driver {
                 Some(command) = receive_one(control) => Happened::Command(command),
                 _ = self.sockets.readable() => Happened::Readable,
                 Some(incoming) = from_server(&mut self.connection) => Happened::Server(incoming),
+                Some(text) = carried(&mut self.carried) => Happened::Carried(text),
                 Some(Ok(found)) = self.lookups.join_next() => Happened::Found(found),
                 () = eased(inflow), if full => Happened::Nothing,
-                count = receive_many(outgoing, &mut messages), if room => Happened::Messages(count),
+                () = receive_many(outgoing, &mut messages), if room => Happened::Messages,
                 () = until(due) => Happened::Timeout,
             };
             let now = Instant::now();
@@ -148,10 +160,11 @@ impl Driver {
                     self.core.leave(now);
                 }
                 Happened::Readable => self.receive(now),
-                Happened::Messages(_) => self.send(now, messages),
+                Happened::Messages => self.send(now, messages),
                 Happened::Command(command) => self.command(now, command),
                 Happened::Server(incoming) => self.server(now, incoming),
                 Happened::Found(found) => self.found(now, found),
+                Happened::Carried(text) => self.core.handle_payload(now, &text),
                 Happened::Timeout | Happened::Nothing => {}
             }
             self.core.handle_timeout(now);
@@ -164,6 +177,12 @@ impl Driver {
         loop {
             match self.core.poll_output(now) {
                 Output::Transmit(transmit) => self.sockets.send(&transmit).await,
+                Output::Text(text) if self.carried.is_some() => {
+                    if let Some(carried) = &self.carried {
+                        // Who carries it went away where this fails.
+                        let _ = carried.ours.send(text);
+                    }
+                }
                 Output::Text(text) => {
                     if self
                         .connection
@@ -309,10 +328,11 @@ impl Driver {
 enum Happened {
     Leave,
     Readable,
-    Messages(usize),
+    Messages,
     Command(Command),
     Server(Incoming),
     Found(Found),
+    Carried(String),
     Timeout,
     Nothing,
 }
@@ -329,10 +349,19 @@ pub(crate) async fn receive_one(
 pub(crate) async fn receive_many(
     outgoing: Option<&mut mpsc::Receiver<Outgoing>>,
     into: &mut Vec<Outgoing>,
-) -> usize {
+) {
     match outgoing {
-        Some(outgoing) => outgoing.recv_many(into, SEND_BURST).await,
+        Some(outgoing) => {
+            outgoing.recv_many(into, SEND_BURST).await;
+        }
         None => std::future::pending().await,
+    }
+}
+
+async fn carried(carried: &mut Option<Carried>) -> Option<String> {
+    match carried {
+        Some(carried) => carried.theirs.recv().await,
+        None => None,
     }
 }
 
@@ -374,22 +403,31 @@ fn end_of(reason: &CloseReason) -> EndReason {
     }
 }
 
-/// Binds the sockets and starts the driver; the room once it is entered.
-pub(crate) async fn enter(
+/// What a driver that was started is held by.
+pub(crate) struct Started {
+    pub(crate) entered: oneshot::Receiver<Result<Seat, RoomError>>,
+    pub(crate) events: mpsc::UnboundedReceiver<RoomEvent>,
+    pub(crate) leave: oneshot::Sender<()>,
+    pub(crate) task: JoinHandle<()>,
+}
+
+/// Binds the sockets and starts the driver.
+pub(crate) fn start(
     intent: room_core::Intent,
     label: String,
     ice_servers: Option<Vec<String>>,
-    server: crate::link::ServerUrl,
-) -> Result<Room, RoomError> {
+    url: String,
+    carried: Option<Carried>,
+) -> Result<Started, RoomError> {
     let no_network = |error: std::io::Error| RoomError::NoNetwork {
         reason: error.to_string(),
     };
     let addresses = crate::gather::host_addresses();
     let (sockets, hosts) = Sockets::bind(&addresses).map_err(no_network)?;
     let secrets = draw_secrets()?;
-    let (entered, answer) = oneshot::channel();
-    let (events, taken) = mpsc::unbounded_channel();
-    let (leaver, leave) = oneshot::channel();
+    let (answer, entered) = oneshot::channel();
+    let (events_in, events) = mpsc::unbounded_channel();
+    let (leave, left) = oneshot::channel();
     let config = Config {
         intent,
         hosts,
@@ -397,11 +435,34 @@ pub(crate) async fn enter(
         ice_servers,
     };
     let handles = Handles {
+        entered: answer,
+        events: events_in,
+        leave: left,
+        carried,
+    };
+    let task = tokio::spawn(run(config, secrets, sockets, url, handles));
+    Ok(Started {
         entered,
         events,
         leave,
-    };
-    let task = tokio::spawn(run(config, secrets, sockets, server.socket(), handles));
-    let seat = answer.await.unwrap_or(Err(RoomError::Left))?;
-    Ok(Room::new(server, seat, taken, leaver, task))
+        task,
+    })
+}
+
+/// Starts the driver; the room once it is entered.
+pub(crate) async fn enter(
+    intent: room_core::Intent,
+    label: String,
+    ice_servers: Option<Vec<String>>,
+    server: ServerUrl,
+) -> Result<Room, RoomError> {
+    let started = start(intent, label, ice_servers, server.socket(), None)?;
+    let seat = started.entered.await.unwrap_or(Err(RoomError::Left))?;
+    Ok(Room::new(
+        server,
+        seat,
+        started.events,
+        started.leave,
+        started.task,
+    ))
 }

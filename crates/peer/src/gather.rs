@@ -4,9 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use stun_types::attribute::XorMappedAddress;
-use stun_types::message::{
-    BINDING, Message, MessageClass, MessageHeader, MessageWriteVec, TransactionId,
-};
+use stun_types::message::{BINDING, Message, MessageClass, MessageWriteVec, TransactionId};
 use stun_types::prelude::*;
 
 /// Host candidates at most, in all.

@@ -1,5 +1,33 @@
 //! Direct connections to browsers and to other programs: rooms, peers, data channels.
-#![allow(dead_code, unused_imports)]
+//!
+//! A native program is a peer like a page: it meets others in the rooms of a Crowfly server, by the same links, and speaks to them over
+//! WebRTC data channels, without the server once connected. The last to arrive offers.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use crowfly_peer::{PeerEvent, RoomOptions, create_room};
+//!
+//! let mut room = create_room(RoomOptions::new("https://crows.example".parse()?)).await?;
+//! println!("open {}", room.link());
+//! let mut peer = room.next_peer().await.map_err(|_| "the room was closed")?;
+//! while let Some(event) = peer.next_event().await {
+//!     match event {
+//!         PeerEvent::Open => peer.send("caw").await?,
+//!         PeerEvent::Message(message) => println!("{message:?}"),
+//!         _ => {}
+//!     }
+//! }
+//! room.leave().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Joining is [`join_room`] with a link; [`Peer::open_channel`] opens further channels with any options; [`manual`] does without a server
+//! at all. Inside: `is` finds the path (ICE), `dimpl` secures it (DTLS 1.3 and 1.2), `crowfly-sctp` carries the channels, each a state
+//! machine without clock or socket, driven by one tokio task a room.
+//!
+//! Not there yet: relays (TURN), rooms with a secret, files.
+
 mod backoff;
 mod channel;
 mod description;
@@ -11,6 +39,7 @@ mod inflow;
 mod link;
 mod link_to_peer;
 mod liveness;
+pub mod manual;
 mod message;
 mod names;
 mod outbox;

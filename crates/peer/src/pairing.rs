@@ -21,7 +21,7 @@ use self::negotiation::Negotiation;
 use crate::liveness::{Liveness, TICK, Verdict};
 use crate::message::Message;
 use crate::payload::Payload;
-use crate::session::{self, Certificate, DtlsRole, Path, Session, Transmit};
+use crate::session::{self, Certificate, Path, Session, Transmit};
 use crate::states::{self, ChannelState, ConnectionState, IceState, PeerStates, SignalingState};
 use crate::trace::{Detail, Kind, Role, Stage, Trace, detail};
 
@@ -102,8 +102,9 @@ pub(crate) struct Config {
 
 /// What the owner has to do.
 #[derive(Debug)]
-pub(crate) enum Output<'a> {
-    Transmit(Transmit<'a>),
+pub(crate) enum Output {
+    /// [`Pairing::transmit`] has it.
+    Transmit,
     /// Hand a payload to the other side.
     Signal(Payload),
     /// Find the address behind a `.local` name; the answer is [`Pairing::resolved`].
@@ -381,7 +382,9 @@ impl Pairing {
         if online && !self.met {
             self.met = true;
             // From here on the other side can hear us, and should be heard soon.
-            self.patience = Some((now + DESCRIPTION_PATIENCE, Patience::Description));
+            if self.trickle {
+                self.patience = Some((now + DESCRIPTION_PATIENCE, Patience::Description));
+            }
         }
         self.reachable(now, returned);
     }
@@ -512,7 +515,7 @@ impl Pairing {
         self.trace.conclude();
         self.patience = None;
         self.next_tick = None;
-        self.close_channels(now);
+        self.close_channels();
         if let Some(association) = self.session.association() {
             association.abort(reason.as_str());
         }
@@ -537,7 +540,7 @@ impl Pairing {
     }
 
     /// The next output; until [`Output::Timeout`] there are more.
-    pub(crate) fn poll_output(&mut self, now: Instant) -> Output<'_> {
+    pub(crate) fn poll_output(&mut self, now: Instant) -> Output {
         loop {
             if let Some(queued) = self.outputs.pop_front() {
                 return match queued {
@@ -546,7 +549,6 @@ impl Pairing {
                     Queued::Event(event) => Output::Event(event),
                 };
             }
-            // Asked twice, because what a Transmit borrows would be borrowed for the whole loop (rust-lang/rust#54663).
             match self.session.poll_output(now) {
                 session::Output::Event(event) => self.handle_session(now, event),
                 session::Output::Timeout(at) => {
@@ -555,15 +557,14 @@ impl Pairing {
                     }
                     return Output::Timeout(self.earliest(at));
                 }
-                session::Output::Transmit(_) => break,
+                session::Output::Transmit => return Output::Transmit,
             }
         }
-        Output::Transmit(self.session.last_transmit())
     }
 
-    /// What [`Pairing::poll_output`] yielded last, if that was a transmit; for owners that could not keep its borrow.
-    pub(crate) fn last_transmit(&self) -> Transmit<'_> {
-        self.session.last_transmit()
+    /// What is to be sent, behind [`Output::Transmit`] and until the next output.
+    pub(crate) fn transmit(&self) -> Transmit<'_> {
+        self.session.transmit()
     }
 
     // Inside
@@ -633,7 +634,7 @@ impl Pairing {
             states.connection = ConnectionState::Connected;
         });
         if self.role == Role::Peer1 {
-            self.open_main(now);
+            self.open_main();
         }
     }
 

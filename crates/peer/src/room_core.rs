@@ -36,6 +36,10 @@ pub(crate) enum Intent {
         name: RoomName,
         token: Option<Token>,
     },
+    /// No server: the descriptions are carried by other means.
+    Carried {
+        role: Role,
+    },
 }
 
 /// How a room is set up.
@@ -202,6 +206,8 @@ pub(crate) struct RoomCore {
     id: Option<PeerId>,
     token: Option<Token>,
     stun: Vec<SocketAddr>,
+    /// STUN servers are being looked up.
+    looking_up: bool,
     reflexive: Reflexive,
     /// The pairing; one that has ended stays until what it had to say has left.
     pairing: Option<Pairing>,
@@ -226,6 +232,10 @@ impl RoomCore {
     /// `secrets` are for the first pairing; later ones are asked for by [`RoomCore::needs_secrets`].
     pub(crate) fn new(now: Instant, config: Config, secrets: Secrets) -> Self {
         let joins = matches!(config.intent, Intent::Join { .. });
+        let carried = match config.intent {
+            Intent::Carried { role } => Some(role),
+            _ => None,
+        };
         let mut room = Self {
             config,
             phase: Phase::Connecting,
@@ -238,6 +248,7 @@ impl RoomCore {
             id: None,
             token: None,
             stun: Vec::new(),
+            looking_up: false,
             reflexive: Reflexive::default(),
             pairing: None,
             session: None,
@@ -247,6 +258,9 @@ impl RoomCore {
             outputs: VecDeque::from([Queued::Connect]),
             run: Vec::new(),
         };
+        if let Some(role) = carried {
+            room.carry(now, role);
+        }
         if joins {
             // What needs no server starts before there is one.
             room.begin(now, Role::Peer1, None, None);
@@ -335,6 +349,13 @@ impl RoomCore {
         }
     }
 
+    /// A payload that was carried by other means.
+    pub(crate) fn handle_payload(&mut self, now: Instant, text: &str) {
+        if let Some(pairing) = self.pairing() {
+            pairing.receive(now, text);
+        }
+    }
+
     /// No WebSocket came about, or it ended, with the server's reason.
     pub(crate) fn disconnected(&mut self, now: Instant, error: RoomError, reason: &str) {
         match self.phase {
@@ -351,6 +372,7 @@ impl RoomCore {
     /// The addresses of the STUN servers that were looked up.
     pub(crate) fn stun_servers(&mut self, now: Instant, servers: Vec<SocketAddr>) {
         self.stun = servers;
+        self.looking_up = false;
         self.gather(now);
     }
 
@@ -437,14 +459,47 @@ impl RoomCore {
                         return Output::Timeout(self.earliest(at));
                     }
                 }
-                pairing::Output::Transmit(_) => break,
+                pairing::Output::Transmit => break,
             }
         }
         let pairing = self.pairing.as_ref().expect("it has just said something");
-        Output::Transmit(pairing.last_transmit())
+        Output::Transmit(pairing.transmit())
     }
 
     // Coming in
+
+    /// One pairing and no server.
+    fn carry(&mut self, now: Instant, role: Role) {
+        self.phase = Phase::Seated;
+        self.deadline = None;
+        self.outputs.clear();
+        self.begin(now, role, None, None);
+        if role == Role::Peer1
+            && let Some(session) = self.session
+        {
+            self.emit(Event::Peer {
+                id: None,
+                session,
+                role,
+            });
+        }
+        match self
+            .config
+            .ice_servers
+            .clone()
+            .filter(|servers| !servers.is_empty())
+        {
+            Some(servers) => self.look_up(servers),
+            None => self.gather(now),
+        }
+        if let Some(pairing) = self.pairing() {
+            pairing.set_online(now, true);
+        }
+    }
+
+    fn is_carried(&self) -> bool {
+        matches!(self.config.intent, Intent::Carried { .. })
+    }
 
     fn welcomed(&mut self, now: Instant, peer: PeerId, ice_servers: &str) {
         let back = self.phase == Phase::Reconnecting;
@@ -460,7 +515,7 @@ impl RoomCore {
             self.stun.clear();
             self.gather(now);
         } else {
-            self.outputs.push_back(Queued::LookUp(urls));
+            self.look_up(urls);
         }
         let request = self.request();
         self.deadline = Some(now + PATIENCE);
@@ -470,6 +525,7 @@ impl RoomCore {
         }
         self.phase = Phase::Entering(request);
         match self.config.intent.clone() {
+            Intent::Carried { .. } => {}
             Intent::Create { name } => {
                 self.say(&ClientMessage::Create { room: name }, Some(request))
             }
@@ -587,7 +643,7 @@ impl RoomCore {
                 certificate: secrets.certificate,
                 seed: secrets.seed,
                 began: secrets.began,
-                trickle: true,
+                trickle: !self.is_carried(),
             },
         );
         for host in &self.config.hosts {
@@ -603,7 +659,9 @@ impl RoomCore {
                 session,
                 role,
             });
-            self.gather(now);
+            if !self.is_carried() {
+                self.gather(now);
+            }
         }
     }
 
@@ -623,19 +681,18 @@ impl RoomCore {
             }
         }
         let welcomed = !matches!(self.phase, Phase::Connecting);
-        if welcomed && self.reflexive.is_done() && (self.stun_known()) {
-            if let Some(pairing) = &mut self.pairing {
-                pairing.gathering_complete(now);
-            }
+        if welcomed
+            && self.reflexive.is_done()
+            && !self.looking_up
+            && let Some(pairing) = &mut self.pairing
+        {
+            pairing.gathering_complete(now);
         }
     }
 
-    /// Whether the look-up of STUN servers is over.
-    fn stun_known(&self) -> bool {
-        !self
-            .outputs
-            .iter()
-            .any(|queued| matches!(queued, Queued::LookUp(_)))
+    fn look_up(&mut self, servers: Vec<String>) {
+        self.looking_up = true;
+        self.outputs.push_back(Queued::LookUp(servers));
     }
 
     fn pairing_ended(&mut self, now: Instant, reason: EndReason) {
@@ -653,6 +710,9 @@ impl RoomCore {
             }
             if self.phase == Phase::Closed {
                 return;
+            }
+            if self.is_carried() {
+                return self.close(now, CloseReason::Ended(reason));
             }
             if self.token.is_none() {
                 return self.refused(now, RoomError::Left); // not even seated
@@ -892,7 +952,7 @@ impl RoomCore {
         if self.online {
             self.say(&ClientMessage::Leave, None);
         }
-        if self.token.is_none() {
+        if self.token.is_none() && !self.is_carried() {
             return self.refused(now, RoomError::Left);
         }
         self.close(now, CloseReason::Left);
@@ -949,6 +1009,11 @@ impl RoomCore {
     }
 
     fn signal(&mut self, payload: &serde_json::value::RawValue) {
+        if self.is_carried() {
+            return self
+                .outputs
+                .push_back(Queued::Text(payload.get().to_owned()));
+        }
         if let Some(session) = self.session {
             self.say(&ClientMessage::Signal { session, payload }, None);
         }

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use crowfly_sctp::{self as sctp, Association};
 use is::stun::{StunMessage, StunPacket};
 use is::{
@@ -54,6 +55,8 @@ pub(crate) struct Remote {
     pub(crate) role: DtlsRole,
     pub(crate) sctp_port: u16,
     pub(crate) max_message_size: usize,
+    /// The peer's INIT chunk (SNAP), where both descriptions have one.
+    pub(crate) sctp_init: Option<Bytes>,
 }
 
 /// A datagram, or a run of them, to send.
@@ -69,8 +72,9 @@ pub(crate) struct Transmit<'a> {
 
 /// What the owner has to do.
 #[derive(Debug)]
-pub(crate) enum Output<'a> {
-    Transmit(Transmit<'a>),
+pub(crate) enum Output {
+    /// [`Session::transmit`] has it.
+    Transmit,
     Event(Event),
     /// Nothing more now.
     Timeout(Option<Instant>),
@@ -175,6 +179,12 @@ impl Session {
     pub(crate) fn credentials(&self) -> (&str, &str) {
         let credentials = self.ice.local_credentials();
         (&credentials.ufrag, &credentials.pass)
+    }
+
+    /// Our INIT chunk for the description (SNAP): SCTP then needs no handshake on the wire, two trips less.
+    pub(crate) fn sctp_init(&self) -> Bytes {
+        // The association that comes of the same seed will be this one; only its role is not known yet, which INIT does not tell.
+        Association::new(sctp::Config::default(), self.seed).local_init()
     }
 
     pub(crate) fn fingerprint(&self) -> Fingerprint {
@@ -289,13 +299,6 @@ impl Session {
         (kind(local), kind(remote))
     }
 
-    /// Ends DTLS; what is left to send says so to the peer.
-    pub(crate) fn close(&mut self, now: Instant) {
-        if let Some(tunnel) = &mut self.tunnel {
-            tunnel.close(now);
-        }
-    }
-
     /// A datagram that arrived at one of our addresses.
     pub(crate) fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &[u8]) {
         if self.ended {
@@ -330,7 +333,7 @@ impl Session {
     }
 
     /// The next output; until [`Output::Timeout`] there are more.
-    pub(crate) fn poll_output(&mut self, now: Instant) -> Output<'_> {
+    pub(crate) fn poll_output(&mut self, now: Instant) -> Output {
         if self.ended {
             return self
                 .events
@@ -343,7 +346,7 @@ impl Session {
         }
         self.last = self.next_check().or_else(|| self.next_run(now));
         if self.last.is_some() {
-            return Output::Transmit(self.last_transmit());
+            return Output::Transmit;
         }
         match self.events.pop_front() {
             Some(event) => Output::Event(event),
@@ -351,8 +354,8 @@ impl Session {
         }
     }
 
-    /// What [`Session::poll_output`] yielded last, if that was a transmit; for owners that could not keep its borrow.
-    pub(crate) fn last_transmit(&self) -> Transmit<'_> {
+    /// What is to be sent, behind [`Output::Transmit`] and until the next output.
+    pub(crate) fn transmit(&self) -> Transmit<'_> {
         let run = self.last.expect("asked only behind a transmit");
         Transmit {
             source: run.path.local,
@@ -529,6 +532,10 @@ impl Session {
             ..sctp::Config::default()
         };
         let mut association = Association::new(config, self.seed);
+        if let Some(init) = &remote.sctp_init {
+            association.handle_input(now, sctp::Input::RemoteInit(init));
+        }
+        // What RemoteInit has established already stays so.
         association.handle_input(now, sctp::Input::Connect);
         self.association = Some(association);
         self.events.push_back(Event::Secured);

@@ -41,7 +41,6 @@ pub(crate) enum Kind {
     Receive,
     Message,
     Note,
-    Error,
 }
 
 /// A stage of `docs/handshake.md`, or none.

@@ -60,5 +60,118 @@ async fn two_native_peers_talk() {
     }
     let trace = waited.trace().await;
     assert!(trace.contains("goodbye-received"), "{trace}");
-    let _ = Duration::ZERO;
+}
+
+#[tokio::test]
+async fn two_native_peers_need_no_server() {
+    use crowfly_peer::manual;
+    let (offer, offered) = manual::offer(manual::Options::default())
+        .await
+        .expect("an offer");
+    assert!(offer.contains("sctp-init"), "SNAP is offered: {offer}");
+    let (answer, mut there) = manual::answer(&offer, manual::Options::default())
+        .await
+        .expect("an answer");
+    let mut here = offered.answered(&answer).expect("an answer");
+    here.peer.opened().await.expect("open");
+    there.peer.opened().await.expect("open");
+    here.peer.send("caw").await.expect("sent");
+    assert_eq!(message(&mut there.peer).await, Message::from("caw"));
+    there.leave().await;
+    let reason = loop {
+        if let PeerEvent::Closed(reason) = here.peer.next_event().await.expect("an end") {
+            break reason;
+        }
+    };
+    assert_eq!(reason.as_str(), "goodbye");
+    assert!(
+        manual::answer("hello", manual::Options::default())
+            .await
+            .is_err()
+    );
+    assert!(
+        manual::answer(&answer, manual::Options::default())
+            .await
+            .is_err()
+    );
+}
+
+#[tokio::test]
+async fn further_channels_carry_what_they_promise_and_close_behind_it() {
+    use crowfly_peer::ChannelOptions;
+    let server = server().await;
+    let ((_waiting, mut waited), (_joining, joined)) = pair(&server).await;
+    let mut ours = joined
+        .open_channel(ChannelOptions::new("log").unordered().protocol("lines"))
+        .await
+        .expect("a channel");
+    let mut theirs = loop {
+        if let PeerEvent::Channel(channel) = waited.next_event().await.expect("a channel") {
+            break channel;
+        }
+    };
+    assert_eq!(
+        (theirs.label(), theirs.options().ordered, theirs.id()),
+        ("log", false, ours.id())
+    );
+    for number in 0..200_u32 {
+        ours.send(number.to_be_bytes().to_vec())
+            .await
+            .expect("sent");
+    }
+    theirs.send("thanks").await.expect("sent");
+    assert_eq!(ours.recv().await, Some(Message::from("thanks")));
+    let closing = tokio::spawn(ours.close());
+    let mut seen = 0;
+    while let Some(message) = theirs.recv().await {
+        assert_eq!(message.len(), 4);
+        seen += 1;
+    }
+    assert_eq!(seen, 200);
+    drop(theirs);
+    closing.await.expect("closed");
+}
+
+#[tokio::test]
+async fn who_does_not_read_holds_the_other_side_back() {
+    use crowfly_peer::ChannelOptions;
+    let server = server().await;
+    let ((_waiting, mut waited), (_joining, joined)) = pair(&server).await;
+    let bulk = joined
+        .open_channel(ChannelOptions::new("bulk"))
+        .await
+        .expect("a channel");
+    let mut theirs = loop {
+        if let PeerEvent::Channel(channel) = waited.next_event().await.expect("a channel") {
+            break channel;
+        }
+    };
+    const TOTAL: usize = 2_000;
+    let sending = tokio::spawn(async move {
+        let mut sent = 0;
+        while sent < TOTAL
+            && tokio::time::timeout(Duration::from_secs(2), bulk.send(vec![0; 64 * 1024]))
+                .await
+                .is_ok()
+        {
+            sent += 1;
+        }
+        (bulk, sent)
+    });
+    let (bulk, before) = sending.await.expect("a count");
+    assert!(
+        before < TOTAL / 2,
+        "{before} of {TOTAL} messages of 64 KiB were taken though nobody reads"
+    );
+    let rest = tokio::spawn(async move {
+        for _ in before..TOTAL {
+            bulk.send(vec![0; 64 * 1024]).await.expect("sent");
+        }
+        bulk
+    });
+    // One send was given up while it waited, and was not taken.
+    for _ in 0..TOTAL {
+        theirs.recv().await.expect("more");
+    }
+    rest.await.expect("sent");
 }

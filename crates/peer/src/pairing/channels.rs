@@ -130,7 +130,7 @@ impl Pairing {
         any
     }
 
-    pub(super) fn close_channels(&mut self, now: Instant) {
+    pub(super) fn close_channels(&mut self) {
         let closed: Vec<ChannelId> = self.channels.drain().map(|(id, _)| id).collect();
         for channel in closed {
             if let Some(association) = self.session.association() {

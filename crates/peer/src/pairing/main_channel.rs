@@ -69,7 +69,7 @@ impl Pairing {
     }
 
     /// PEER1's part: the channel is opened as soon as there is an association to open it on.
-    pub(super) fn open_main(&mut self, now: Instant) {
+    pub(super) fn open_main(&mut self) {
         let options = ChannelOptions {
             protocol: PROTOCOL.to_owned(),
             ..ChannelOptions::labeled(self.label.clone())
@@ -134,12 +134,12 @@ impl Pairing {
     }
 
     pub(super) fn send_ping(&mut self, now: Instant, id: u32) {
-        self.transmit(now, frames::write(FrameKind::Ping, 0, id, &[]));
+        self.send_frame(now, frames::write(FrameKind::Ping, 0, id, &[]));
     }
 
     /// Behind everything that was sent before.
     pub(super) fn send_goodbye(&mut self, now: Instant) {
-        self.transmit(now, frames::write(FrameKind::Goodbye, 0, 0, &[]));
+        self.send_frame(now, frames::write(FrameKind::Goodbye, 0, 0, &[]));
     }
 
     /// Hands frames to the association while it holds less than the high-water mark; whether it did.
@@ -226,7 +226,7 @@ impl Pairing {
             return;
         };
         if association.buffered_amount(main.id) <= HIGH_WATER {
-            self.transmit(now, frames::write(FrameKind::Pong, 0, id, &[]));
+            self.send_frame(now, frames::write(FrameKind::Pong, 0, id, &[]));
         }
     }
 
@@ -254,7 +254,7 @@ impl Pairing {
         if violations > MAX_VIOLATIONS {
             return;
         }
-        self.transmit(
+        self.send_frame(
             now,
             frames::write(FrameKind::Problem, 0, id, code.as_bytes()),
         );
@@ -267,7 +267,7 @@ impl Pairing {
     }
 
     /// A frame that does not wait in the outbox.
-    fn transmit(&mut self, now: Instant, frame: Bytes) {
+    fn send_frame(&mut self, now: Instant, frame: Bytes) {
         if self.states.channel != ChannelState::Open {
             return;
         }

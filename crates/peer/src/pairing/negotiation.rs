@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use is::Candidate as IceCandidate;
 
@@ -18,6 +18,8 @@ use crate::trace::{Detail, Kind, Role, Stage, detail};
 
 /// What we take, and browsers do: bytes of a message.
 const MAX_MESSAGE_SIZE: u64 = 256 * 1024;
+/// A description carried by hand takes its time.
+const CARRIED: Duration = Duration::from_secs(3_600);
 /// More than any honest peer gathers between two negotiations.
 const MAX_KNOWN: usize = 256;
 /// `.local` names that are looked up in one pairing; an honest peer has one or two.
@@ -40,6 +42,8 @@ pub(super) struct Negotiation {
     /// The last description received.
     received: Option<String>,
     remote_ufrag: String,
+    /// Whether the offer we answer had an INIT chunk (SNAP).
+    offered_init: bool,
     mid: String,
     /// The first offer and answer are in place.
     settled: bool,
@@ -66,6 +70,7 @@ impl Negotiation {
             unsent: None,
             received: None,
             remote_ufrag: String::new(),
+            offered_init: false,
             mid: "0".to_owned(),
             settled: false,
             // 62 bits (RFC 9429 §5.2.1); no secret.
@@ -217,7 +222,9 @@ impl Pairing {
             sctp_port: 5000,
             max_message_size: MAX_MESSAGE_SIZE,
             mid: negotiation.mid.clone(),
-            sctp_init: None,
+            // SNAP: offered always, answered where it was offered.
+            sctp_init: (sort == Sort::Offer || negotiation.offered_init)
+                .then(|| self.session.sctp_init()),
             candidates: negotiation
                 .found
                 .iter()
@@ -342,7 +349,13 @@ impl Pairing {
             Sort::Answer => self.take_answer(now, description),
         }
         if first {
-            self.patience = Some((now + PATH_PATIENCE, Patience::Path));
+            // Without a server a person carries the answer.
+            let patience = if self.trickle || sort == Sort::Answer {
+                PATH_PATIENCE
+            } else {
+                CARRIED
+            };
+            self.patience = Some((now + patience, Patience::Path));
         }
     }
 
@@ -381,6 +394,7 @@ impl Pairing {
             Setup::Active => DtlsRole::Server,
         };
         self.negotiation.mid.clone_from(&offer.mid);
+        self.negotiation.offered_init = offer.sctp_init.is_some();
         self.describe(now, offer, role);
         self.trace.call(now, stage, "createAnswer", Detail::new());
         self.trace.call(
@@ -425,6 +439,7 @@ impl Pairing {
             role: self.session.role().unwrap_or(role),
             sctp_port: description.sctp_port,
             max_message_size: usize::try_from(description.max_message_size).unwrap_or(0),
+            sctp_init: description.sctp_init,
         };
         self.session.set_remote(now, remote);
         self.update(now, |states| {

@@ -156,19 +156,6 @@ impl Tunnel {
         self.settle(result, deliver);
     }
 
-    /// Ends it; the record that says so waits to leave.
-    pub(super) fn close(&mut self, now: Instant) {
-        if self.over {
-            return;
-        }
-        self.clock = now;
-        let result = self
-            .dtls
-            .handle_timeout(now)
-            .and_then(|()| self.dtls.close());
-        self.settle(result, |_| {});
-    }
-
     pub(super) fn poll(&mut self) -> Option<Secured> {
         self.told.pop_front()
     }
@@ -241,10 +228,8 @@ impl Tunnel {
         let mut wrong = false;
         loop {
             match self.dtls.poll_output(&mut self.scratch) {
-                Output::Packet(record) => {
-                    if self.records.len() < MAX_RECORDS {
-                        self.records.push_back(record.to_vec());
-                    }
+                Output::Packet(record) if self.records.len() < MAX_RECORDS => {
+                    self.records.push_back(record.to_vec());
                 }
                 Output::PeerCert(certificate) => {
                     self.verified = self.fingerprints.contains(&fingerprint(certificate));
