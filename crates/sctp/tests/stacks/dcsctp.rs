@@ -21,6 +21,7 @@ pub(crate) struct Dcsctp {
     start: Option<Instant>,
     channels: Channels,
     events: VecDeque<Event>,
+    paused: bool,
 }
 
 impl Dcsctp {
@@ -44,6 +45,7 @@ impl Dcsctp {
             start: None,
             channels: Channels::new(setup.role),
             events: VecDeque::new(),
+            paused: false,
         }
     }
 
@@ -58,7 +60,9 @@ impl Dcsctp {
     }
 
     fn messages(&mut self) {
-        while let Some(message) = self.socket.get_next_message() {
+        while !self.paused
+            && let Some(message) = self.socket.get_next_message()
+        {
             let (id, ppid) = (message.stream_id.0, message.ppid.0);
             match self
                 .channels
@@ -144,6 +148,10 @@ impl Stack for Dcsctp {
 
     fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
+    }
+
+    fn pause(&mut self, paused: bool) {
+        self.paused = paused;
     }
 }
 

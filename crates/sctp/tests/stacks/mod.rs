@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "no test and no benchmark uses all of it")]
 
+pub(crate) mod bed;
 pub(crate) mod dcep;
 pub(crate) mod dcsctp;
 pub(crate) mod flow;
@@ -37,6 +38,11 @@ pub(crate) trait Stack: Machine {
 
     /// The next of what happened.
     fn next_event(&mut self) -> Option<Event>;
+
+    /// Leaves what arrives unread from now on, or reads again.
+    fn pause(&mut self, _paused: bool) {
+        panic!("this stack always reads");
+    }
 
     /// What it counts and estimates, for a person to read.
     fn stats(&self) -> String {

@@ -29,6 +29,9 @@ pub(crate) struct Rtc {
     events: VecDeque<Event>,
     max_message: usize,
     established: bool,
+    paused: bool,
+    /// Readable, and not read yet.
+    unread: Vec<Channel>,
 }
 
 /// The peer, wherever it may be: a datagram has one way to go.
@@ -55,6 +58,8 @@ impl Rtc {
             events: VecDeque::new(),
             max_message: setup.max_message,
             established: false,
+            paused: false,
+            unread: Vec::new(),
         }
     }
 
@@ -124,7 +129,7 @@ impl Rtc {
                 reason: AssociationError::Reset,
                 id,
             } => {
-                // It has answered the reset itself.
+                // It has answered the reset itself, once everything was read.
                 self.channels.reset_by_peer(id);
                 self.events.push_back(Event::ChannelClosed(id));
             }
@@ -132,7 +137,7 @@ impl Rtc {
                 self.events.push_back(Event::Closed(reason.to_string()));
             }
             RawEvent::Stream(StreamEvent::Readable { id } | StreamEvent::Opened { id }) => {
-                self.read(now, id);
+                self.unread.push(id);
             }
             _ => {}
         }
@@ -195,6 +200,10 @@ impl Stack for Rtc {
     fn next_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
+
+    fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
 }
 
 impl Machine for Rtc {
@@ -220,8 +229,17 @@ impl Machine for Rtc {
     }
 
     fn poll(&mut self, now: Instant, transmit: &mut dyn FnMut(&[u8])) -> Option<Instant> {
-        while let Some(event) = self.association()?.poll() {
-            self.raw_event(now, event);
+        loop {
+            while let Some(event) = self.association()?.poll() {
+                self.raw_event(now, event);
+            }
+            if self.paused || self.unread.is_empty() {
+                break;
+            }
+            // What is read may set off an event: a reset that waited for it.
+            for id in std::mem::take(&mut self.unread) {
+                self.read(now, id);
+            }
         }
         let (handle, association) = self.association.as_mut()?;
         while let Some(event) = association.poll_endpoint_event() {

@@ -186,13 +186,13 @@ impl Story {
                 known.ids[1 - user]
                     .map_or(0, |id| messages.iter().filter(|(on, _)| *on == id).count())
             };
-            let closed = known.closed_by != [false; 2];
             let is_over = |user: usize| {
-                // Closed before the association was up: the peer never hears of it.
+                // Closed before the association was up, or beyond its streams: the peer never hears of it.
                 known.ids[user].is_none_or(|id| {
                     self.bed.state(known.opener ^ user, id) == ChannelState::Closed
                 })
             };
+            let closed = known.closed_by != [false; 2] || (known.ids[1].is_none() && is_over(0));
             match closed {
                 true => is_over(0) && is_over(1),
                 false => {
