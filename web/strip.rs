@@ -3,6 +3,9 @@
 //! Comments are three tenths of what a page would have to load, and a reader has the source. Only comments that begin a line go;
 //! `test/e2e/served.test.js` holds the tokens of every script served against those of its source.
 
+/// A comment that says something to the browser, here: to compile a script's functions when it is loaded, not when somebody joins.
+const HINT: &str = "//# ";
+
 /// The text without comments that begin a line. Line numbers stay, so an error still names the line of the source.
 pub(crate) fn whole_line_comments(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
@@ -20,7 +23,11 @@ pub(crate) fn whole_line_comments(text: &str) -> String {
             }
             let trimmed = rest.trim_start();
             if trimmed.starts_with("//") {
-                rest = "";
+                rest = if trimmed.starts_with(HINT) {
+                    trimmed
+                } else {
+                    ""
+                };
                 break;
             }
             let Some(comment) = trimmed.strip_prefix("/*") else {
@@ -43,6 +50,13 @@ mod tests {
     fn code_stays_in_its_line() {
         let text = "/**\n * A doc.\n */\nlet a = 1; // kept\n  // gone\n/** @type {B} */ b;\n/* x */ /* y */ c;\nd(/** @type {E} */ (e));\n";
         let kept = "\n\n\nlet a = 1; // kept\n\n b;\n c;\nd(/** @type {E} */ (e));\n";
+        assert_eq!(whole_line_comments(text), kept);
+    }
+
+    #[test]
+    fn what_the_browser_reads_stays() {
+        let text = "/** A doc. */\n//# allFunctionsCalledOnLoad\n// gone\n";
+        let kept = "\n//# allFunctionsCalledOnLoad\n\n";
         assert_eq!(whole_line_comments(text), kept);
     }
 

@@ -13,6 +13,12 @@ import { startView } from "./start.js";
 /** @typedef {import("../client/types.d.ts").Room} Room */
 /** @typedef {import("./problem.js").Problem} Problem */
 
+/**
+ * Drawing a room takes the processor time in which two browsers find each other. Who joins sees it when they have, or after so long, in
+ * ms: less than a person notices.
+ */
+const DRAWN_AFTER = 100;
+
 const main = /** @type {HTMLElement} */ (document.getElementById("main"));
 const banner = /** @type {HTMLElement} */ (document.getElementById("banner"));
 
@@ -81,13 +87,25 @@ async function join(target, { fromStart = false } = {}) {
     if (!fromStart) showJoining(name);
     // A tab that held a seat here before takes it back.
     const joined = joinRoom(name, { steps, signal, token: seatToken(name) ?? undefined });
-    enter(...await Promise.all([joined, loadBoard(steps)]));
+    const [room, board] = await Promise.all([joined, loadBoard(steps)]);
+    if (!steps) await connectedSoon(room);
+    signal.throwIfAborted();
+    enter(room, board);
     return null;
   } catch (error) {
     const problem = failed(error, signal);
     if (problem && !fromStart) showStart({ typed: nameIn(target) ?? "", failed: { form: "join", problem }, focus: true });
     return problem;
   }
+}
+
+/** @param {Room} room */
+function connectedSoon({ peer }) {
+  return new Promise((resolve) => {
+    if (!peer || peer.states.channel === "open") return resolve(null);
+    for (const type of /** @type {const} */ (["open", "close"])) peer.addEventListener(type, resolve, { once: true });
+    setTimeout(resolve, DRAWN_AFTER);
+  });
 }
 
 /**

@@ -5,6 +5,7 @@
  * those held back go in the order they came.
  * @module
  */
+//# allFunctionsCalledOnLoad
 
 /** The end of candidates, as addIceCandidate takes it (W3C WebRTC §4.4.2: an empty candidate string). */
 export const END_OF_CANDIDATES = Object.freeze({ candidate: "", sdpMLineIndex: 0 });

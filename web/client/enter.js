@@ -2,6 +2,7 @@
  * The ways into a room, and getting ready for them.
  * @module
  */
+//# allFunctionsCalledOnLoad
 import { parseRoom, serverBase } from "./link.js";
 import { Room } from "./room.js";
 

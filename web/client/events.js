@@ -2,6 +2,7 @@
  * Events that carry fields, on targets that know their events' types.
  * @module
  */
+//# allFunctionsCalledOnLoad
 
 /** @import { TypedTarget } from "./types.d.ts" */
 

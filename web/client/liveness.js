@@ -4,6 +4,7 @@
  * Silence is counted in ticks seen, not on the clock: a page that was itself asleep must not blame the other side for it.
  * @module
  */
+//# allFunctionsCalledOnLoad
 
 /** How often to tick, ms. Background tabs are held to one a second, which still notices in time. */
 export const TICK = 500;

@@ -4,6 +4,7 @@
  * Framing is frames.js, cutting outbox.js, joining inbox.js; here they meet the RTCDataChannel, its backpressure and its end.
  * @module
  */
+//# allFunctionsCalledOnLoad
 import { CrowflyError } from "./errors.js";
 import { KIND, frame, problemFrame, readFrame } from "./frames.js";
 import { Inbox } from "./inbox.js";

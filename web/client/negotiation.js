@@ -5,6 +5,7 @@
  * throws out of here: what does not fit is refused with a `problem` payload and a note.
  * @module
  */
+//# allFunctionsCalledOnLoad
 import { CandidateBuffer, END_OF_CANDIDATES, candidatesIn } from "./candidates.js";
 import { CrowflyError, asCrowflyError } from "./errors.js";
 import { Renegotiation } from "./renegotiation.js";

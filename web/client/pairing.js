@@ -5,6 +5,7 @@
  * ends in {@link Pairing.end}.
  * @module
  */
+//# allFunctionsCalledOnLoad
 import { Channel } from "./channel.js";
 import { CrowflyError } from "./errors.js";
 import { eventWith } from "./events.js";

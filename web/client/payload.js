@@ -4,6 +4,7 @@
  * docs/protocol.md, "Payloads". What a stranger sends is `unknown` until it has passed {@link readPayload}.
  * @module
  */
+//# allFunctionsCalledOnLoad
 
 /** A description is about 500 bytes for data channels alone; the wire's own limit is 64 KiB. */
 const MAX_SDP = 60_000;

@@ -2,6 +2,7 @@
  * The other side, as a page sees it. All that happens, happens in pairing.js.
  * @module
  */
+//# allFunctionsCalledOnLoad
 import { typedTarget } from "./events.js";
 
 /** @import { Pairing } from "./pairing.js" */

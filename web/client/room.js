@@ -5,6 +5,7 @@
  * it comes about, is {@link Room.#close}.
  * @module
  */
+//# allFunctionsCalledOnLoad
 import { CrowflyError } from "./errors.js";
 import { eventWith, typedTarget } from "./events.js";
 import { roomLink, serverBase, socketURL } from "./link.js";

@@ -5,6 +5,7 @@
  * (`resume`) is the owner's to decide.
  * @module
  */
+//# allFunctionsCalledOnLoad
 import { retryDelay } from "./backoff.js";
 import { CrowflyError, asCrowflyError } from "./errors.js";
 

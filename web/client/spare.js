@@ -5,6 +5,7 @@
  * browser keeps them alive with a small packet to the STUN server every ten seconds. A relay's allocation would be too dear to hold.
  * @module
  */
+//# allFunctionsCalledOnLoad
 
 /** What every connection of ours is configured with, the ICE servers apart. @type {Readonly<RTCConfiguration>} */
 const BASE = Object.freeze({ bundlePolicy: "max-bundle" });

@@ -2,6 +2,7 @@
  * The states of one pairing, as the browser names them, and the record of each change.
  * @module
  */
+//# allFunctionsCalledOnLoad
 
 /** @import { PeerStates, Role, Stage } from "./types.d.ts" */
 /** @import { Trace } from "./trace.js" */

@@ -5,6 +5,7 @@
  * step mode waits for {@link Peer.press}.
  * @module
  */
+//# allFunctionsCalledOnLoad
 
 /** @import { PeerStates, Role, Stage, Step, StepId } from "./types.d.ts" */
 

@@ -5,6 +5,7 @@
  * of cause and effect.
  * @module
  */
+//# allFunctionsCalledOnLoad
 
 /** @import { Role, Stage, TraceRecord } from "./types.d.ts" */
 
