@@ -42,7 +42,7 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run the server: signaling, STUN and the page, all in one
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Talk to somebody, in a browser or a terminal
     Chat(meet::Args),
     /// Connect stdin to the other side's stdout, and back
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
     let Args { verb, log } = Args::parse();
     log::start(log);
     let done = match verb {
-        Verb::Serve(args) => serve::run(args),
+        Verb::Serve(args) => serve::run(*args),
         Verb::Chat(args) => chat::run(args),
         Verb::Pipe(args) => pipe::run(args),
     };

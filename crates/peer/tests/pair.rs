@@ -1,7 +1,7 @@
 //! Two native peers over a real server and real sockets.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crowfly_peer::{
     Message, Peer, PeerEvent, Room, RoomOptions, ServerUrl, create_room, join_room,
@@ -43,21 +43,19 @@ async fn message(peer: &mut Peer) -> Message {
 #[tokio::test]
 async fn two_native_peers_talk() {
     let server = server().await;
-    let began = Instant::now();
     let ((_waiting, mut waited), (joining, mut joined)) = pair(&server).await;
-    println!("open after {:?}", began.elapsed());
     joined.send("caw").await.expect("sent");
     assert_eq!(message(&mut waited).await, Message::from("caw"));
     let large = vec![7; 3 << 20];
     waited.send(large.clone()).await.expect("sent");
     assert_eq!(message(&mut joined).await, Message::from(large));
     joining.leave().await;
-    loop {
-        match waited.next_event().await.expect("an end") {
-            PeerEvent::Closed(reason) => break assert_eq!(reason.as_str(), "goodbye"),
-            _ => {}
+    let reason = loop {
+        if let PeerEvent::Closed(reason) = waited.next_event().await.expect("an end") {
+            break reason;
         }
-    }
+    };
+    assert_eq!(reason.as_str(), "goodbye");
     let trace = waited.trace().await;
     assert!(trace.contains("goodbye-received"), "{trace}");
 }

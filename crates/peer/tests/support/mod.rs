@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crowfly_server::{Config, Server};
 
 /// Starts a server on a free port of this machine; it ends with the test's runtime.
-pub async fn start() -> SocketAddr {
+pub(crate) async fn start() -> SocketAddr {
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let mut config = Config {
         listen: loopback,
