@@ -6,6 +6,10 @@
 mod channels;
 mod main_channel;
 mod negotiation;
+mod outcome;
+mod presence;
+mod progress;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -18,65 +22,18 @@ use crowfly_sctp::{self as sctp, ChannelId, ChannelOptions};
 
 use self::main_channel::MainChannel;
 use self::negotiation::Negotiation;
-use crate::liveness::{Liveness, TICK, Verdict};
+use crate::liveness::{Liveness, TICK};
 use crate::message::Message;
 use crate::payload::Payload;
 use crate::session::{self, Certificate, Path, Session, Transmit};
-use crate::states::{self, ChannelState, ConnectionState, IceState, PeerStates, SignalingState};
+use crate::states::{self, PeerStates};
 use crate::trace::{Detail, Kind, Role, Stage, Trace, detail};
 
 pub(crate) use self::negotiation::CandidateName;
+pub use self::outcome::{EndReason, PeerError};
 
 /// The protocol of the main channel, `docs/protocol.md`.
 pub(crate) const PROTOCOL: &str = "crowfly.1";
-/// PEER2 waits this long for an offer, PEER1 for an answer.
-const DESCRIPTION_PATIENCE: Duration = Duration::from_secs(15);
-/// The server said that the other side left; its goodbye in the channel gets this long.
-const GOODBYE_PATIENCE: Duration = Duration::from_millis(500);
-/// The other side closed the channel without a goodbye; the server gets this long to say why.
-const REASON_PATIENCE: Duration = Duration::from_secs(1);
-/// With both descriptions in place, ICE gets this long to find a path; browsers take 5 to 30 s.
-const PATH_PATIENCE: Duration = Duration::from_secs(25);
-/// Messages a second that the trace keeps; a flood is counted.
-const TRACED_MESSAGES: u32 = 100;
-
-/// Why a pairing ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum EndReason {
-    /// The other side said goodbye in the channel.
-    Goodbye,
-    /// This side left, or the server says that the other did.
-    Leave,
-    /// The server lost the other side before a channel was open.
-    Lost,
-    /// The other side's seat was taken by somebody new with its token.
-    Replaced,
-    /// The other side rejected this one, or was rejected.
-    Rejected,
-    /// Silence, or the channel ended without a goodbye.
-    Vanished,
-    /// No connection came about.
-    Failed,
-    /// It joined and then said nothing.
-    NoOffer,
-}
-
-impl EndReason {
-    /// The stable text, the same as in JavaScript.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Goodbye => "goodbye",
-            Self::Leave => "leave",
-            Self::Lost => "lost",
-            Self::Replaced => "replaced",
-            Self::Rejected => "rejected",
-            Self::Vanished => "vanished",
-            Self::Failed => "failed",
-            Self::NoOffer => "no-offer",
-        }
-    }
-}
 
 /// Whether the server still has the other side: its connection, its seat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,49 +92,6 @@ pub(crate) enum Event {
     /// Something went wrong that does not end it.
     Problem(PeerError),
     Ended(EndReason),
-}
-
-/// What goes wrong with a peer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PeerError {
-    /// No way was found between the two.
-    #[error("no way was found between the two peers")]
-    NoPath,
-    /// The secure connection failed.
-    #[error(transparent)]
-    Handshake(#[from] crate::session::HandshakeError),
-    /// The other side's description cannot be used.
-    #[error("the other side's description cannot be used")]
-    Description(#[from] crate::description::DescriptionError),
-    /// No answer to the offer within 15 s.
-    #[error("no answer to the offer within 15 s")]
-    NoAnswer,
-    /// The other side sent what the main channel does not allow.
-    #[error("the other side sent what the main channel does not allow: {code}")]
-    Violation {
-        /// A `problem` code of `docs/protocol.md`.
-        code: String,
-    },
-    /// The other side refused a message.
-    #[error("the other side refused a message: {code}")]
-    Refused {
-        /// A `problem` code of `docs/protocol.md`.
-        code: String,
-    },
-}
-
-impl PeerError {
-    /// The stable code, the same as in JavaScript where JavaScript has it.
-    pub fn code(&self) -> &str {
-        match self {
-            Self::NoPath => "connection-failed",
-            Self::Handshake(_) => "handshake-failed",
-            Self::Description(_) => "rejected-description",
-            Self::NoAnswer => "no-answer",
-            Self::Violation { code } | Self::Refused { code } => code,
-        }
-    }
 }
 
 /// What is waited for, and does not get for ever.
@@ -375,69 +289,6 @@ impl Pairing {
         }
     }
 
-    /// Our own connection to the server.
-    pub(crate) fn set_online(&mut self, now: Instant, online: bool) {
-        let returned = online && !self.online && self.met;
-        self.online = online;
-        if online && !self.met {
-            self.met = true;
-            // From here on the other side can hear us, and should be heard soon.
-            if self.trickle {
-                self.patience = Some((now + DESCRIPTION_PATIENCE, Patience::Description));
-            }
-        }
-        self.reachable(now, returned);
-    }
-
-    /// The other side's connection to the server.
-    pub(crate) fn set_presence(&mut self, now: Instant, presence: Presence) {
-        if self.ended.is_some() {
-            return;
-        }
-        let returned = presence == Presence::Online && self.presence != Presence::Online;
-        self.presence = presence;
-        let name = match presence {
-            Presence::Online => "peer-online",
-            Presence::Offline => "peer-offline",
-            Presence::Lost => "peer-left",
-        };
-        self.trace
-            .note(now, None, Kind::Receive, name, Detail::new());
-        if presence == Presence::Lost && !self.opened {
-            return self.end(now, EndReason::Lost);
-        }
-        let unheard = self.states.liveness == states::Liveness::Silent
-            || self.states.channel == ChannelState::Closed;
-        if presence != Presence::Online && unheard {
-            return self.end(now, EndReason::Vanished);
-        }
-        self.reachable(now, returned);
-    }
-
-    /// The server says that the other side's seat is free.
-    pub(crate) fn departed(&mut self, now: Instant, reason: EndReason) {
-        // Its connection to the server is not its connection to us.
-        if reason == EndReason::Lost {
-            return self.set_presence(now, Presence::Lost);
-        }
-        if self.ended.is_some() {
-            return;
-        }
-        self.trace.note(
-            now,
-            None,
-            Kind::Receive,
-            "peer-left",
-            detail! { "reason" => reason.as_str() },
-        );
-        if !self.is_live() || self.states.channel != ChannelState::Open {
-            return self.end(now, reason);
-        }
-        // The goodbye in the channel comes behind the last messages; let it.
-        self.departing = Some(reason);
-        self.patience = Some((now + GOODBYE_PATIENCE, Patience::End(reason)));
-    }
-
     /// A payload the other side sent in this pairing.
     pub(crate) fn receive(&mut self, now: Instant, text: &str) {
         if self.ended.is_some() {
@@ -506,39 +357,6 @@ impl Pairing {
         idle && stats.is_none_or(|stats| stats.in_flight == 0 && stats.buffered == 0)
     }
 
-    /// The one way out: everything is closed and let go of, and said once.
-    pub(crate) fn end(&mut self, now: Instant, reason: EndReason) {
-        if self.ended.is_some() {
-            return;
-        }
-        self.ended = Some(reason);
-        self.trace.conclude();
-        self.patience = None;
-        self.next_tick = None;
-        self.close_channels();
-        if let Some(association) = self.session.association() {
-            association.abort(reason.as_str());
-        }
-        self.trace.call(now, None, "close", Detail::new());
-        self.update(now, |states| {
-            states.signaling = SignalingState::Closed;
-            states.ice = IceState::Closed;
-            states.connection = ConnectionState::Closed;
-            states.liveness = states::Liveness::Unknown;
-            if states.channel != ChannelState::None {
-                states.channel = ChannelState::Closed;
-            }
-        });
-        self.trace.note(
-            now,
-            None,
-            Kind::Note,
-            "ended",
-            detail! { "reason" => reason.as_str() },
-        );
-        self.emit(Event::Ended(reason));
-    }
-
     /// The next output; until [`Output::Timeout`] there are more.
     pub(crate) fn poll_output(&mut self, now: Instant) -> Output {
         loop {
@@ -577,247 +395,7 @@ impl Pairing {
             .min()
     }
 
-    fn handle_session(&mut self, now: Instant, event: session::Event) {
-        match event {
-            session::Event::Ice(state) => self.ice_changed(now, state),
-            session::Event::Secured => self.secured(now),
-            session::Event::Sctp(event) => self.handle_sctp(now, event),
-            session::Event::Failed(error) => self.fail(now, PeerError::Handshake(error)),
-            session::Event::ClosedByPeer => self.channel_lost(now),
-        }
-    }
-
-    fn ice_changed(&mut self, now: Instant, state: session::IceState) {
-        if !self.negotiation.is_described() {
-            return; // the agent checks before it has anybody to check with
-        }
-        let found = matches!(self.states.ice, IceState::Connected | IceState::Completed);
-        let ice = match state {
-            session::IceState::Checking if found => return,
-            session::IceState::Checking => IceState::Checking,
-            session::IceState::Connected => IceState::Connected,
-            session::IceState::Completed => IceState::Completed,
-            // More candidates may come until it has taken too long; only a path that was there can fail at once.
-            session::IceState::Exhausted if !self.opened => return,
-            session::IceState::Exhausted => IceState::Failed,
-        };
-        self.update(now, |states| {
-            states.ice = ice;
-            states.connection = match (ice, states.connection) {
-                (IceState::Failed, _) => ConnectionState::Failed,
-                (IceState::Checking, ConnectionState::New) => ConnectionState::Connecting,
-                (_, ConnectionState::Failed) => ConnectionState::Connected,
-                (_, connection) => connection,
-            };
-        });
-        if ice == IceState::Failed {
-            self.trace.conclude();
-            if self.online && self.presence == Presence::Online {
-                self.seek_path(now);
-            } else {
-                self.end(now, EndReason::Vanished);
-            }
-        }
-    }
-
-    fn secured(&mut self, now: Instant) {
-        if self
-            .patience
-            .is_some_and(|(_, patience)| patience == Patience::Path)
-        {
-            self.patience = None;
-        }
-        self.update(now, |states| {
-            if states.ice == IceState::Checking || states.ice == IceState::New {
-                states.ice = IceState::Connected;
-            }
-            states.connection = ConnectionState::Connected;
-        });
-        if self.role == Role::Peer1 {
-            self.open_main();
-        }
-    }
-
-    fn out_of_patience(&mut self, now: Instant, patience: Patience) {
-        match patience {
-            Patience::End(reason) => self.end(now, reason),
-            Patience::Description if self.role == Role::Peer2 => self.end(now, EndReason::NoOffer),
-            Patience::Description => self.emit(Event::Problem(PeerError::NoAnswer)),
-            Patience::Path => {
-                self.update(now, |states| {
-                    states.ice = IceState::Failed;
-                    states.connection = ConnectionState::Failed;
-                });
-                self.fail(now, PeerError::NoPath);
-            }
-        }
-    }
-
-    /// The handshake, or a later one, cannot go on.
-    fn fail(&mut self, now: Instant, error: PeerError) {
-        if self.ended.is_some() {
-            return;
-        }
-        self.emit(Event::Problem(error));
-        let reason = if self.opened {
-            EndReason::Vanished
-        } else {
-            EndReason::Failed
-        };
-        self.end(now, reason);
-    }
-
-    fn reachable(&mut self, now: Instant, returned: bool) {
-        if self.ended.is_some() {
-            return;
-        }
-        let reachable = self.online && self.presence == Presence::Online;
-        self.set_reachable(now, reachable);
-        if !reachable || !returned {
-            return;
-        }
-        if !self.opened {
-            self.resend(now);
-        } else if self.states.liveness == states::Liveness::Silent {
-            self.seek_path(now);
-        }
-    }
-
     // Liveness
 
-    fn heard(&mut self, now: Instant) {
-        if let Some(liveness) = &mut self.liveness {
-            liveness.heard();
-        }
-        if self.states.liveness == states::Liveness::Silent {
-            self.update(now, |states| states.liveness = states::Liveness::Alive);
-        }
-    }
-
-    fn tick(&mut self, now: Instant) {
-        let Some(liveness) = &mut self.liveness else {
-            return;
-        };
-        if !self.reading {
-            liveness.heard(); // what the other side says waits here
-        }
-        let (ping, verdict) = (liveness.tick(now), liveness.verdict());
-        let cry = self.role == Role::Peer2 && liveness.cry();
-        if let Some(id) = ping {
-            self.send_ping(now, id);
-        }
-        match verdict {
-            Verdict::Gone => self.end(now, EndReason::Vanished),
-            Verdict::Silent if self.states.liveness != states::Liveness::Silent => {
-                self.fell_silent(now)
-            }
-            _ if cry => self.signal(now, None, Payload::Silent),
-            _ => {}
-        }
-    }
-
-    /// Not the moment for another path: if the network is only away for a while, ICE finds back to this one by itself. Another is
-    /// sought when the server is reached again, when the other side says by way of the server that it hears nothing either, or when
-    /// ICE has given up.
-    fn fell_silent(&mut self, now: Instant) {
-        self.update(now, |states| states.liveness = states::Liveness::Silent);
-        if self.presence != Presence::Online {
-            self.end(now, EndReason::Vanished);
-        }
-    }
-
     // Telling
-
-    fn emit(&mut self, event: Event) {
-        self.outputs.push_back(Queued::Event(event));
-    }
-
-    fn signal(&mut self, now: Instant, stage: Stage, payload: Payload) {
-        let detail = match &payload {
-            Payload::Description { sdp, .. } => detail! { "bytes" => sdp.len() },
-            Payload::Candidates {
-                candidates,
-                complete,
-            } => detail! { "count" => candidates.len(), "complete" => complete },
-            Payload::Problem { code, about } => detail! { "code" => code, "about" => about },
-            _ => Detail::new(),
-        };
-        self.trace
-            .note(now, stage, Kind::Send, payload.name(), detail);
-        self.outputs.push_back(Queued::Signal(payload));
-    }
-
-    fn refuse(&mut self, now: Instant, code: &str, about: &str) {
-        self.trace.note(
-            now,
-            None,
-            Kind::Note,
-            "refused",
-            detail! { "code" => code, "about" => about },
-        );
-        self.signal(
-            now,
-            None,
-            Payload::Problem {
-                code: code.to_owned(),
-                about: about.to_owned(),
-            },
-        );
-    }
-
-    /// Whoever learns of a change of state tells it here, and here only it is recorded.
-    fn update(&mut self, now: Instant, change: impl FnOnce(&mut PeerStates)) {
-        let before = self.states;
-        change(&mut self.states);
-        if self.states == before {
-            return;
-        }
-        for (name, from, to, stage) in self.states.changes(&before, self.role) {
-            self.trace.note(
-                now,
-                stage,
-                Kind::State,
-                name,
-                detail! { "from" => from, "to" => to },
-            );
-        }
-        let connected = |states: &PeerStates| states.connection == ConnectionState::Connected;
-        if connected(&before) && !connected(&self.states) {
-            self.trace.conclude();
-        }
-        self.emit(Event::States(self.states));
-    }
-
-    fn trace_message(
-        &mut self,
-        now: Instant,
-        name: &'static str,
-        kind: &'static str,
-        bytes: usize,
-    ) {
-        let second = now.duration_since(self.origin).as_secs();
-        if self.traced.0 != second {
-            self.traced = (second, 0);
-        }
-        self.traced.1 += 1;
-        if self.traced.1 <= TRACED_MESSAGES {
-            self.trace.note(
-                now,
-                None,
-                Kind::Message,
-                name,
-                detail! { "kind" => kind, "bytes" => bytes },
-            );
-        }
-    }
-
-    /// What arrives through the server shows the stage the server did: 2 for the offer, 4 for the rest.
-    fn stage_of_received(&self, payload: &Payload) -> Stage {
-        use crate::description::Kind::{Answer, Offer};
-        match payload {
-            Payload::Description { kind: Offer, .. } => (self.role == Role::Peer2).then_some(2),
-            Payload::Description { kind: Answer, .. } | Payload::Candidates { .. } => Some(4),
-            _ => None,
-        }
-    }
 }

@@ -10,6 +10,10 @@
 //! - DTLS starts on the first path that works, without waiting for its nomination (RFC 8445 §12.1.1 allows it): a trip saved.
 
 mod dtls;
+mod ice;
+mod secured;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -17,10 +21,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crowfly_sctp::{self as sctp, Association};
-use is::stun::{StunMessage, StunPacket};
-use is::{
-    Candidate, CandidateKind, IceAgent, IceAgentEvent, IceConnectionState, IceCreds, Protocol,
-};
+use is::{Candidate, CandidateKind, IceAgent, IceCreds};
 
 pub use self::dtls::HandshakeError;
 pub(crate) use self::dtls::{Certificate, DtlsRole};
@@ -30,12 +31,8 @@ use crate::description::Fingerprint;
 /// The pace of connectivity checks. RFC 8445 §14.2 wants 50 ms where paths are unknown and allows down to 5 ms; what we send is
 /// small, few and stops with the first answers.
 const CHECK_PACE: Duration = Duration::from_millis(5);
-/// Early datagrams held back: a ClientHello with post-quantum shares has two or three.
-const MAX_EARLY: usize = 8;
 /// Remote candidates times local ones; RFC 8445 §6.1.2.5 has 100.
 const MAX_PAIRS: usize = 100;
-/// Bytes of one run of packets handed to the kernel at once: one UDP datagram's limit, less its headers.
-const MAX_RUN: usize = 65_000;
 
 /// How a session is set up.
 pub(crate) struct Config {
@@ -114,9 +111,6 @@ pub(crate) struct Path {
 pub(crate) struct Session {
     ice: IceAgent,
     path: Option<Path>,
-    /// Whether the path was nominated, or is just the first that works.
-    nominated: bool,
-    /// Tells when the agent wants to be called again; it has no timer before its first call.
     certificate: Certificate,
     remote: Option<Remote>,
     tunnel: Option<Tunnel>,
@@ -155,7 +149,6 @@ impl Session {
         Self {
             ice,
             path: None,
-            nominated: false,
             certificate: config.certificate,
             remote: None,
             tunnel: None,
@@ -244,7 +237,6 @@ impl Session {
     /// Begins an ICE restart: new credentials, the same sockets; what is found already is to be told again.
     pub(crate) fn restart_ice(&mut self, now: Instant) -> Vec<String> {
         self.ice.ice_restart(IceCreds::new(), true);
-        self.nominated = false;
         let candidates = self
             .ice
             .local_candidates()
@@ -367,229 +359,7 @@ impl Session {
 
     // ICE
 
-    fn handle_stun(&mut self, now: Instant, path: Path, datagram: &[u8]) {
-        let Ok(message) = StunMessage::parse(datagram) else {
-            return;
-        };
-        let packet = StunPacket {
-            proto: Protocol::Udp,
-            source: path.remote,
-            destination: path.local,
-            message,
-        };
-        if !self.ice.handle_packet(now, packet) {
-            return;
-        }
-        self.advance_ice(now);
-        if self.path.is_none() && self.ice.has_viable_remote_candidate(path.remote) {
-            self.take_path(now, path);
-        }
-        self.release_early(now);
-    }
-
-    fn next_check(&mut self) -> Option<Run> {
-        let transmit = self.ice.poll_transmit()?;
-        let length = transmit.contents.len();
-        self.run[..length].copy_from_slice(&transmit.contents);
-        let path = Path {
-            local: transmit.source,
-            remote: transmit.destination,
-        };
-        Some(Run {
-            path,
-            length,
-            segment: length,
-        })
-    }
-
-    /// Lets the agent send what is due.
-    fn advance_ice(&mut self, now: Instant) {
-        self.ice.handle_timeout(now);
-        self.poll_ice(now);
-    }
-
-    fn poll_ice(&mut self, now: Instant) {
-        while let Some(event) = self.ice.poll_event() {
-            match event {
-                IceAgentEvent::NominatedSend {
-                    source,
-                    destination,
-                    ..
-                } => {
-                    self.nominated = true;
-                    self.take_path(
-                        now,
-                        Path {
-                            local: source,
-                            remote: destination,
-                        },
-                    );
-                }
-                IceAgentEvent::IceConnectionStateChange(state) => {
-                    self.events.push_back(Event::Ice(match state {
-                        IceConnectionState::New | IceConnectionState::Checking => {
-                            IceState::Checking
-                        }
-                        IceConnectionState::Connected => IceState::Connected,
-                        IceConnectionState::Completed => IceState::Completed,
-                        IceConnectionState::Disconnected => IceState::Exhausted,
-                    }));
-                }
-                IceAgentEvent::IceRestart(_) | IceAgentEvent::DiscoveredRecv { .. } => {}
-            }
-        }
-    }
-
-    fn take_path(&mut self, now: Instant, path: Path) {
-        self.path = Some(path);
-        let Some(remote) = &self.remote else {
-            return;
-        };
-        if self.tunnel.is_none() {
-            let fingerprints = remote.fingerprints.clone();
-            self.tunnel = Some(Tunnel::new(
-                &self.certificate,
-                remote.role,
-                fingerprints,
-                now,
-            ));
-            self.take_secured(now);
-        }
-    }
-
-    /// Whether ICE has heard an authenticated answer from there.
-    fn is_validated(&self, remote: SocketAddr) -> bool {
-        self.path.is_some_and(|path| path.remote == remote)
-            || self.ice.has_viable_remote_candidate(remote)
-    }
-
     // DTLS
-
-    fn handle_dtls(&mut self, now: Instant, path: Path, datagram: &[u8]) {
-        if self.tunnel.is_some() && self.is_validated(path.remote) {
-            return self.open(now, datagram);
-        }
-        let secured = self.association.is_some();
-        if !secured && self.early.len() < MAX_EARLY {
-            self.early.push_back((path, datagram.to_vec()));
-        }
-    }
-
-    fn release_early(&mut self, now: Instant) {
-        if self.early.is_empty() || self.tunnel.is_none() {
-            return;
-        }
-        for (path, datagram) in std::mem::take(&mut self.early) {
-            if self.is_validated(path.remote) {
-                self.open(now, &datagram);
-            } else {
-                self.early.push_back((path, datagram));
-            }
-        }
-    }
-
-    /// Decrypts a datagram; what is inside goes to SCTP.
-    fn open(&mut self, now: Instant, datagram: &[u8]) {
-        let Some(tunnel) = &mut self.tunnel else {
-            return;
-        };
-        let association = &mut self.association;
-        tunnel.open(now, datagram, |plain| {
-            if let Some(association) = association {
-                association.handle_input(now, sctp::Input::Datagram(plain));
-            }
-        });
-        self.take_secured(now);
-    }
-
-    /// What the tunnel has to tell.
-    fn take_secured(&mut self, now: Instant) {
-        while let Some(secured) = self.tunnel.as_mut().and_then(Tunnel::poll) {
-            match secured {
-                Secured::Connected => self.associate(now),
-                Secured::Failed(error) => {
-                    self.ended = true;
-                    self.events.push_back(Event::Failed(error));
-                }
-                Secured::Closed => self.events.push_back(Event::ClosedByPeer),
-            }
-        }
-    }
-
-    /// DTLS is up: SCTP begins, on both sides at once (RFC 8841 §9.3).
-    fn associate(&mut self, now: Instant) {
-        let remote = self
-            .remote
-            .as_ref()
-            .expect("there is no tunnel before a remote description");
-        let config = sctp::Config {
-            role: match remote.role {
-                DtlsRole::Client => sctp::Role::Client,
-                DtlsRole::Server => sctp::Role::Server,
-            },
-            remote_port: remote.sctp_port,
-            peer_max_message_size: remote.max_message_size,
-            ..sctp::Config::default()
-        };
-        let mut association = Association::new(config, self.seed);
-        if let Some(init) = &remote.sctp_init {
-            association.handle_input(now, sctp::Input::RemoteInit(init));
-        }
-        // What RemoteInit has established already stays so.
-        association.handle_input(now, sctp::Input::Connect);
-        self.association = Some(association);
-        self.events.push_back(Event::Secured);
-        self.early.clear();
-    }
-
-    /// Fills the run with what is next for the path.
-    fn next_run(&mut self, now: Instant) -> Option<Run> {
-        let path = self.path?;
-        let tunnel = self.tunnel.as_mut()?;
-        if let Some(length) = tunnel.poll_record(&mut self.run) {
-            return Some(Run {
-                path,
-                length,
-                segment: length,
-            });
-        }
-        loop {
-            if self.plain_at < self.plain.len() {
-                let rest = &self.plain[self.plain_at..];
-                let sealed = tunnel.seal_run(rest, self.plain_segment, &mut self.run, MAX_RUN);
-                self.plain_at += sealed.taken;
-                if sealed.length > 0 {
-                    return Some(Run {
-                        path,
-                        length: sealed.length,
-                        segment: sealed.segment,
-                    });
-                }
-                self.take_secured(now);
-                return None;
-            }
-            let association = self.association.as_mut()?;
-            match association.poll_output(now, &mut self.plain) {
-                sctp::Output::Transmit { segment_size } => {
-                    self.plain_segment = segment_size;
-                    self.plain_at = 0;
-                }
-                sctp::Output::Event(event) => {
-                    self.plain.clear();
-                    self.plain_at = 0;
-                    self.events.push_back(Event::Sctp(event));
-                    return None;
-                }
-                sctp::Output::Timeout(at) => {
-                    self.plain.clear();
-                    self.plain_at = 0;
-                    self.sctp_timeout = at;
-                    return None;
-                }
-                _ => return None,
-            }
-        }
-    }
 
     fn timeout(&mut self) -> Option<Instant> {
         let dtls = self.tunnel.as_ref().and_then(Tunnel::timeout);
@@ -597,6 +367,3 @@ impl Session {
         times.into_iter().flatten().min()
     }
 }
-
-#[cfg(test)]
-mod tests;

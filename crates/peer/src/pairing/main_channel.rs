@@ -3,12 +3,12 @@
 //!
 //! Framing is `frames`, cutting `outbox`, joining `inbox`; here they meet the association, its backpressure and its end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use crowfly_sctp::{self as sctp, ChannelId, ChannelOptions};
 
-use super::{EndReason, Event, PROTOCOL, Pairing, Patience, PeerError, Presence, REASON_PATIENCE};
+use super::{EndReason, Event, PROTOCOL, Pairing, Patience, PeerError, Presence};
 use crate::frames::{self, Frame, Kind as FrameKind};
 use crate::inbox::Inbox;
 use crate::liveness::{Liveness, TICK};
@@ -17,6 +17,8 @@ use crate::outbox::Outbox;
 use crate::states::{self, ChannelState};
 use crate::trace::{Detail, Kind, detail};
 
+/// The other side closed the channel without a goodbye; the server gets this long to say why.
+const REASON_PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of a frame; less when the other side takes less.
 const FRAME: usize = 64 * 1024;
 /// Bytes left with the association at most, and when to give it more: enough to keep it busy, little enough that a line of chat is

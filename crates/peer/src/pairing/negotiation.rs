@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use is::Candidate as IceCandidate;
 
-use super::{PATH_PATIENCE, PROTOCOL, Pairing, Patience, PeerError, Queued};
+use super::{PROTOCOL, Pairing, Patience, PeerError, Queued};
 use crate::description::{Description, Kind as Sort, Setup};
 use crate::payload::{Candidate, Payload};
 use crate::session::{DtlsRole, Remote};
@@ -18,6 +18,8 @@ use crate::trace::{Detail, Kind, Role, Stage, detail};
 
 /// What we take, and browsers do: bytes of a message.
 const MAX_MESSAGE_SIZE: u64 = 256 * 1024;
+/// With both descriptions in place, ICE gets this long to find a path; browsers take 5 to 30 s.
+const PATH_PATIENCE: Duration = Duration::from_secs(25);
 /// A description carried by hand takes its time.
 const CARRIED: Duration = Duration::from_secs(3_600);
 /// More than any honest peer gathers between two negotiations.

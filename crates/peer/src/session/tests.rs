@@ -1,5 +1,7 @@
 //! Two sessions on a network in virtual time.
 
+use is::Protocol;
+
 use super::*;
 
 /// Two sessions, and what is on its way between them.
