@@ -12,6 +12,9 @@ use data_encoding::BASE64;
 const DEFAULT_MAX_MESSAGE_SIZE: u64 = 65_536;
 /// The longest `ice-ufrag` and `ice-pwd` (RFC 8839 §5.4).
 const MAX_CREDENTIAL: usize = 256;
+/// Candidates of a description, and bytes of each; more than an honest peer has.
+const MAX_CANDIDATES: usize = 256;
+const MAX_CANDIDATE: usize = 1_024;
 
 /// Whether a description asks or replies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +96,9 @@ impl Description {
         let [media] = session.medias.as_slice() else {
             return Err(DescriptionError::NotDataOnly);
         };
-        if media.media != "application"
+        // A section with port 0 is offered not to be used, or refused (RFC 3264 §5.1, §6).
+        if media.port == 0
+            || media.media != "application"
             || !media.proto.ends_with("/DTLS/SCTP")
             || media.fmt != "webrtc-datachannel"
         {
@@ -136,6 +141,8 @@ impl Description {
                 .map(Bytes::from),
             candidates: values("candidate")
                 .into_iter()
+                .filter(|value| value.len() <= MAX_CANDIDATE)
+                .take(MAX_CANDIDATES)
                 .map(|value| format!("candidate:{value}"))
                 .collect(),
             complete: media.has_attribute("end-of-candidates"),

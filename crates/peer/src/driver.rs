@@ -1,13 +1,14 @@
 //! One task a room: the sockets, the WebSocket, names, timers and queues around [`RoomCore`].
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crowfly_protocol::SessionId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::inflow::Inflow;
+use crate::inflow::{Held, Inflow};
 use crate::link::ServerUrl;
 use crate::link_to_peer::LinkToPeer;
 use crate::names::{self, Multicast};
@@ -21,10 +22,12 @@ use crate::sockets::Sockets;
 
 /// Messages handed on before the sockets are looked at again.
 const SEND_BURST: usize = 64;
+/// Names looked up at once; the other side may tell any number of them, one after the other.
+const MAX_LOOK_UPS: usize = 16;
 /// tokio's timer has a grain of a millisecond; what is due sooner is not slept for.
 const GRAIN: Duration = Duration::from_millis(1);
 
-/// What is known of a room, for its handle.
+/// What is known of one's own seat, for the room's handle; a server that was started anew gives another.
 #[derive(Debug, Clone)]
 pub(crate) struct Seat {
     pub(crate) name: crowfly_protocol::RoomName,
@@ -35,8 +38,9 @@ pub(crate) struct Seat {
 /// The driver's queues.
 pub(crate) struct Handles {
     /// Answered once the room is entered or refused.
-    pub(crate) entered: oneshot::Sender<Result<Seat, RoomError>>,
-    pub(crate) events: mpsc::UnboundedSender<RoomEvent>,
+    pub(crate) entered: oneshot::Sender<Result<Arc<Mutex<Seat>>, RoomError>>,
+    /// Unbounded in number, bounded by [`Inflow`]: a full one stops what the server says.
+    pub(crate) events: mpsc::UnboundedSender<(RoomEvent, Held)>,
     /// A sender dropped is a wish to leave.
     pub(crate) leave: oneshot::Receiver<()>,
     /// Where no server carries payloads: ours out, theirs in.
@@ -60,8 +64,12 @@ struct Driver {
     url: String,
     connection: Option<Connection>,
     peer: Option<LinkToPeer>,
-    entered: Option<oneshot::Sender<Result<Seat, RoomError>>>,
-    events: mpsc::UnboundedSender<RoomEvent>,
+    entered: Option<oneshot::Sender<Result<Arc<Mutex<Seat>>, RoomError>>>,
+    events: mpsc::UnboundedSender<(RoomEvent, Held)>,
+    inflow: Arc<Inflow>,
+    seat: Option<Arc<Mutex<Seat>>>,
+    /// WebSockets that say their last words.
+    closing: JoinSet<()>,
     lookups: JoinSet<Found>,
     multicast: Option<Multicast>,
     carried: Option<Carried>,
@@ -100,14 +108,16 @@ pub(crate) async fn run(
         peer: None,
         entered: Some(handles.entered),
         events: handles.events,
+        inflow: Arc::default(),
+        seat: None,
+        closing: JoinSet::new(),
         lookups: JoinSet::new(),
         multicast: None,
         carried: handles.carried,
     };
     driver.turn(handles.leave).await;
-    if let Some(connection) = driver.connection.take() {
-        connection.close().await;
-    }
+    driver.disconnect();
+    while driver.closing.join_next().await.is_some() {}
     if let Some(multicast) = driver.multicast {
         multicast.stop();
     }
@@ -133,6 +143,7 @@ impl Driver {
                     .is_some_and(|pairing| pairing.has_room());
             let inflow = self.peer.as_ref().map(|peer| peer.inflow.clone());
             let full = inflow.as_ref().is_some_and(|inflow| inflow.is_full());
+            let untold = self.inflow.is_full();
             if let Some(pairing) = self.core.pairing() {
                 pairing.set_reading(!full);
             }
@@ -146,10 +157,12 @@ impl Driver {
                 _ = &mut leave, if !leaving => Happened::Leave,
                 Some(command) = receive_one(control) => Happened::Command(command),
                 _ = self.sockets.readable() => Happened::Readable,
-                Some(incoming) = from_server(&mut self.connection) => Happened::Server(incoming),
+                Some(incoming) = from_server(&mut self.connection), if !untold => Happened::Server(incoming),
                 Some(text) = carried(&mut self.carried) => Happened::Carried(text),
                 Some(Ok(found)) = self.lookups.join_next() => Happened::Found(found),
                 () = eased(inflow), if full => Happened::Nothing,
+                () = self.inflow.eased(), if untold => Happened::Nothing,
+                Some(_) = self.closing.join_next() => Happened::Nothing,
                 () = receive_many(outgoing, &mut messages), if room => Happened::Messages,
                 () = until(due) => Happened::Timeout,
             };
@@ -199,11 +212,7 @@ impl Driver {
                     }
                 }
                 Output::Connect => self.connection = Some(Connection::open(self.url.clone())),
-                Output::Disconnect => {
-                    if let Some(connection) = self.connection.take() {
-                        connection.close().await;
-                    }
-                }
+                Output::Disconnect => self.disconnect(),
                 Output::LookUp(servers) => {
                     self.lookups
                         .spawn(async move { Found::Servers(names::look_up(servers).await) });
@@ -212,6 +221,13 @@ impl Driver {
                 Output::Event(event) => self.tell(event),
                 Output::Timeout(at) => return at,
             }
+        }
+    }
+
+    /// The peer does not wait for the server's goodbye.
+    fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.closing.spawn(connection.close());
         }
     }
 
@@ -256,6 +272,9 @@ impl Driver {
     }
 
     fn resolve(&mut self, session: SessionId, name: CandidateName) {
+        if self.lookups.len() >= MAX_LOOK_UPS {
+            return;
+        }
         if self.multicast.is_none() {
             self.multicast = Multicast::start();
         }
@@ -291,7 +310,10 @@ impl Driver {
                 }
             }
             room_core::Event::PeerLeft(reason) => self.peer_left(reason),
-            room_core::Event::Signaling { online } => self.emit(RoomEvent::Signaling { online }),
+            room_core::Event::Signaling { online } => {
+                self.seated();
+                self.emit(RoomEvent::Signaling { online });
+            }
             room_core::Event::Problem(error) => self.emit(RoomEvent::Problem(error)),
             room_core::Event::Closed(reason) => {
                 self.peer_left(end_of(&reason));
@@ -301,14 +323,23 @@ impl Driver {
     }
 
     fn tell_entered(&mut self) {
-        let (Some(name), Some(id), Some(token)) =
-            (self.core.name().cloned(), self.core.id(), self.core.token())
-        else {
-            return;
-        };
-        if let Some(entered) = self.entered.take() {
-            drop(entered.send(Ok(Seat { name, id, token })));
+        if let Some(seat) = self.seated()
+            && let Some(entered) = self.entered.take()
+        {
+            drop(entered.send(Ok(seat)));
         }
+    }
+
+    /// One's own seat as it is now.
+    fn seated(&mut self) -> Option<Arc<Mutex<Seat>>> {
+        let (name, id) = (self.core.name().cloned()?, self.core.id()?);
+        let token = self.core.token()?;
+        let seat = Seat { name, id, token };
+        match &self.seat {
+            Some(shared) => *shared.lock().unwrap_or_else(PoisonError::into_inner) = seat,
+            None => self.seat = Some(Arc::new(Mutex::new(seat))),
+        }
+        self.seat.clone()
     }
 
     fn peer_left(&mut self, reason: EndReason) {
@@ -320,7 +351,7 @@ impl Driver {
 
     fn emit(&self, event: RoomEvent) {
         // Nobody listens where the handle was dropped; then the room is being left.
-        let _ = self.events.send(event);
+        let _ = self.events.send((event, self.inflow.hold(0)));
     }
 }
 
@@ -337,19 +368,14 @@ enum Happened {
     Nothing,
 }
 
-pub(crate) async fn receive_one(
-    control: Option<&mut mpsc::UnboundedReceiver<Command>>,
-) -> Option<Command> {
+async fn receive_one(control: Option<&mut mpsc::UnboundedReceiver<Command>>) -> Option<Command> {
     match control {
         Some(control) => control.recv().await,
         None => None,
     }
 }
 
-pub(crate) async fn receive_many(
-    outgoing: Option<&mut mpsc::Receiver<Outgoing>>,
-    into: &mut Vec<Outgoing>,
-) {
+async fn receive_many(outgoing: Option<&mut mpsc::Receiver<Outgoing>>, into: &mut Vec<Outgoing>) {
     match outgoing {
         Some(outgoing) => {
             outgoing.recv_many(into, SEND_BURST).await;
@@ -372,7 +398,7 @@ async fn from_server(connection: &mut Option<Connection>) -> Option<Incoming> {
     }
 }
 
-pub(crate) async fn eased(inflow: Option<std::sync::Arc<Inflow>>) {
+async fn eased(inflow: Option<Arc<Inflow>>) {
     match inflow {
         Some(inflow) => inflow.eased().await,
         None => std::future::pending().await,
@@ -380,7 +406,7 @@ pub(crate) async fn eased(inflow: Option<std::sync::Arc<Inflow>>) {
 }
 
 /// Until an instant; what is nearer than the timer's grain is given to others to run meanwhile.
-pub(crate) async fn until(due: Option<Instant>) {
+async fn until(due: Option<Instant>) {
     match due {
         None => std::future::pending().await,
         Some(due) => {
@@ -405,8 +431,8 @@ fn end_of(reason: &CloseReason) -> EndReason {
 
 /// What a driver that was started is held by.
 pub(crate) struct Started {
-    pub(crate) entered: oneshot::Receiver<Result<Seat, RoomError>>,
-    pub(crate) events: mpsc::UnboundedReceiver<RoomEvent>,
+    pub(crate) entered: oneshot::Receiver<Result<Arc<Mutex<Seat>>, RoomError>>,
+    pub(crate) events: mpsc::UnboundedReceiver<(RoomEvent, Held)>,
     pub(crate) leave: oneshot::Sender<()>,
     pub(crate) task: JoinHandle<()>,
 }

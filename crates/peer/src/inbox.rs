@@ -163,15 +163,29 @@ impl BlobHeader {
         let header: Option<Self> = (payload.len() <= MAX_HEADER)
             .then(|| serde_json::from_slice(payload).ok())
             .flatten();
-        let short = |text: &str| text.encode_utf16().count() <= MAX_NAME;
         let header = header
-            .filter(|header| short(&header.media_type) && header.name.as_deref().is_none_or(short))
+            .filter(|header| is_short(&header.media_type, header.name.as_deref()))
             .ok_or("malformed-blob-header")?;
         if header.size > MAX_IN_MEMORY as u64 {
             return Err("message-too-large");
         }
         Ok(header)
     }
+}
+
+/// Whether the other side would take the header of this message.
+pub(crate) fn fits(message: &Message) -> bool {
+    match message {
+        Message::Blob {
+            name, media_type, ..
+        } => is_short(media_type, name.as_deref()),
+        _ => true,
+    }
+}
+
+fn is_short(media_type: &str, name: Option<&str>) -> bool {
+    let short = |text: &str| text.encode_utf16().count() <= MAX_NAME;
+    short(media_type) && name.is_none_or(short)
 }
 
 fn whole(kind: Kind, data: Bytes) -> Result<Message, Problem> {

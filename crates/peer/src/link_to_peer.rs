@@ -19,7 +19,8 @@ use crate::trace::Role;
 
 /// The driver's end of a [`Peer`].
 pub(crate) struct LinkToPeer {
-    events: mpsc::UnboundedSender<(PeerEvent, Option<Held>)>,
+    /// Unbounded in number, bounded by [`Inflow`]: a full one stops what comes in.
+    events: mpsc::UnboundedSender<(PeerEvent, Held)>,
     /// Taken from only while the pairing has room.
     pub(crate) outgoing: mpsc::Receiver<Outgoing>,
     pub(crate) control: mpsc::UnboundedReceiver<Command>,
@@ -66,12 +67,12 @@ impl LinkToPeer {
             pairing::Event::States(states) => {
                 let most = pairing.map_or(usize::MAX, |pairing| pairing.max_message_size());
                 self.shared.set_states(states, most);
-                self.emit(PeerEvent::States(states), None);
+                self.emit(PeerEvent::States(states), 0);
             }
-            pairing::Event::Open => self.emit(PeerEvent::Open, None),
+            pairing::Event::Open => self.emit(PeerEvent::Open, 0),
             pairing::Event::Message(message) => {
-                let held = self.inflow.hold(message.len());
-                self.emit(PeerEvent::Message(message), Some(held));
+                let bytes = message.len();
+                self.emit(PeerEvent::Message(message), bytes);
             }
             pairing::Event::ChannelOpened {
                 channel,
@@ -80,7 +81,7 @@ impl LinkToPeer {
             } => {
                 if by_peer {
                     let channel = self.channel(channel, options.into());
-                    self.emit(PeerEvent::Channel(channel), None);
+                    self.emit(PeerEvent::Channel(channel), 0);
                 }
             }
             pairing::Event::ChannelMessage { channel, message } => {
@@ -93,7 +94,7 @@ impl LinkToPeer {
             pairing::Event::ChannelClosed { channel } => {
                 self.channels.remove(&channel);
             }
-            pairing::Event::Problem(error) => self.emit(PeerEvent::Problem(error), None),
+            pairing::Event::Problem(error) => self.emit(PeerEvent::Problem(error), 0),
             pairing::Event::Ended(reason) => self.end(reason, String::new()),
         }
     }
@@ -103,7 +104,7 @@ impl LinkToPeer {
         if !trace.is_empty() {
             self.shared.set_trace(trace);
         }
-        self.emit(PeerEvent::Closed(reason), None);
+        self.emit(PeerEvent::Closed(reason), 0);
         self.channels.clear();
     }
 
@@ -165,9 +166,9 @@ impl LinkToPeer {
         Channel::new(id, options, incoming, outgoing, control)
     }
 
-    fn emit(&self, event: PeerEvent, held: Option<Held>) {
+    fn emit(&self, event: PeerEvent, bytes: usize) {
         // Nobody listens where the handle was dropped.
-        let _ = self.events.send((event, held));
+        let _ = self.events.send((event, self.inflow.hold(bytes)));
     }
 }
 

@@ -173,7 +173,7 @@ async fn start(
         Some(carried),
     );
     let mut started = started.map_err(|error| failed(&error))?;
-    let Some(RoomEvent::Peer(peer)) = started.events.recv().await else {
+    let Some((RoomEvent::Peer(peer), _)) = started.events.recv().await else {
         return Err(failed(&RoomError::Left));
     };
     let connection = Connection {

@@ -125,6 +125,8 @@ pub(crate) struct Pairing {
     departing: Option<EndReason>,
     ended: Option<EndReason>,
     traced: (u64, u32),
+    /// Payloads refused so far.
+    refusals: u32,
     origin: Instant,
 }
 
@@ -165,6 +167,7 @@ impl Pairing {
             departing: None,
             ended: None,
             traced: (0, 0),
+            refusals: 0,
             origin: now,
         };
         pairing.begin(now);

@@ -26,7 +26,7 @@ pub struct Peer {
     pub(crate) id: Option<PeerId>,
     pub(crate) session: SessionId,
     pub(crate) role: Role,
-    pub(crate) events: mpsc::UnboundedReceiver<(PeerEvent, Option<Held>)>,
+    pub(crate) events: mpsc::UnboundedReceiver<(PeerEvent, Held)>,
     pub(crate) sender: PeerSender,
 }
 
@@ -66,6 +66,9 @@ pub enum SendError {
     /// The peer has left.
     #[error("send a message: the peer has left")]
     Closed,
+    /// A Blob's name or type has more than 255 characters (UTF-16 units, as browsers count).
+    #[error("send a blob: its name and its type have at most 255 characters")]
+    LongName,
     /// The other side takes no message of that size.
     #[error("send a message of {size} bytes: the other side takes {limit}")]
     TooLarge {
@@ -241,13 +244,16 @@ impl PeerSender {
     ///
     /// # Errors
     ///
-    /// [`SendError`] before the channel is open, and after its end.
+    /// [`SendError`] before the channel is open, and after its end; [`SendError::TooLarge`] and [`SendError::LongName`] at once.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         use crate::states::ChannelState::{Connecting, None as Missing};
         let message = message.into();
         let (size, limit) = (message.len(), crate::inbox::MAX_IN_MEMORY);
         if size > limit {
             return Err(SendError::TooLarge { size, limit });
+        }
+        if !crate::inbox::fits(&message) {
+            return Err(SendError::LongName);
         }
         if matches!(self.states().channel, Missing | Connecting) {
             return Err(SendError::NotOpen);

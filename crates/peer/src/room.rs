@@ -1,10 +1,13 @@
 //! A room, as a program sees it.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use crowfly_protocol::{PeerId, RoomName, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::driver::{self, Seat};
+use crate::inflow::Held;
 use crate::link::{LinkError, ServerUrl, parse_room};
 use crate::pairing::EndReason;
 use crate::peer::Peer;
@@ -80,8 +83,9 @@ pub enum RoomEvent {
 #[derive(Debug)]
 pub struct Room {
     server: ServerUrl,
-    seat: Seat,
-    events: mpsc::UnboundedReceiver<RoomEvent>,
+    name: RoomName,
+    seat: Arc<Mutex<Seat>>,
+    events: mpsc::UnboundedReceiver<(RoomEvent, Held)>,
     leave: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
 }
@@ -123,13 +127,15 @@ pub async fn join_room(link_or_code: &str, options: RoomOptions) -> Result<Room,
 impl Room {
     pub(crate) fn new(
         server: ServerUrl,
-        seat: Seat,
-        events: mpsc::UnboundedReceiver<RoomEvent>,
+        seat: Arc<Mutex<Seat>>,
+        events: mpsc::UnboundedReceiver<(RoomEvent, Held)>,
         leave: oneshot::Sender<()>,
         task: JoinHandle<()>,
     ) -> Self {
+        let name = lock(&seat).name.clone();
         Self {
             server,
+            name,
             seat,
             events,
             leave: Some(leave),
@@ -139,32 +145,32 @@ impl Room {
 
     /// Its name, as the server has it.
     pub fn name(&self) -> &RoomName {
-        &self.seat.name
+        &self.name
     }
 
     /// What a browser, or [`join_room`], opens.
     pub fn link(&self) -> String {
-        self.server.room_link(&self.seat.name)
+        self.server.room_link(&self.name)
     }
 
     /// What a person types.
     pub fn code(&self) -> &str {
-        self.seat.name.as_str()
+        self.name.as_str()
     }
 
-    /// Own peer id, issued by the server.
+    /// Own peer id, issued by the server; another once a server that was started anew has given another seat.
     pub fn id(&self) -> PeerId {
-        self.seat.id
+        lock(&self.seat).id
     }
 
-    /// Proves this seat to the server, see [`RoomOptions::token`].
+    /// Proves this seat to the server, see [`RoomOptions::token`]; it changes as [`Room::id`] does.
     pub fn token(&self) -> Token {
-        self.seat.token
+        lock(&self.seat).token
     }
 
     /// The next thing that happens; `None` after [`RoomEvent::Closed`]. Cancel-safe.
     pub async fn next_event(&mut self) -> Option<RoomEvent> {
-        self.events.recv().await
+        self.events.recv().await.map(|(event, _)| event)
     }
 
     /// Waits until somebody is there.
@@ -189,4 +195,9 @@ impl Room {
         let _ = self.leave.take().map(|leave| leave.send(()));
         let _ = self.task.await;
     }
+}
+
+/// Held for a copy, never over an await.
+fn lock(seat: &Mutex<Seat>) -> MutexGuard<'_, Seat> {
+    seat.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -132,6 +132,8 @@ pub(crate) struct RoomCore {
     next_request: u64,
     name: Option<RoomName>,
     id: Option<PeerId>,
+    /// What the server called this connection; one's own id once a new seat goes with it.
+    welcomed_as: Option<PeerId>,
     token: Option<Token>,
     stun: Vec<SocketAddr>,
     /// STUN servers are being looked up.
@@ -174,6 +176,7 @@ impl RoomCore {
             next_request: 1,
             name: None,
             id: None,
+            welcomed_as: None,
             token: None,
             stun: Vec::new(),
             looking_up: false,

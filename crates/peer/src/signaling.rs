@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::{
@@ -16,9 +16,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 
 use crate::room_core::RoomError;
 
-/// Messages either way that wait; the server sends at most 64 KiB each.
-const QUEUE: usize = 256;
+/// Messages of ours that wait.
+const OUTGOING: usize = 256;
+/// Messages of the server that wait.
+const INCOMING: usize = 32;
+/// A server's limit is 64 KiB unless it was told otherwise.
 const MAX_MESSAGE: usize = 1 << 20;
+/// For the last words to leave.
+const CLOSING: Duration = Duration::from_secs(1);
 /// The server pings every 25 s: one that says nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(60);
 /// A program proves by it that it means this server, `docs/protocol.md`, "Transport".
@@ -35,20 +40,22 @@ pub(crate) enum Incoming {
     },
 }
 
-/// One WebSocket, from the attempt to open it to its end.
+/// One WebSocket, from the attempt to open it to its end. Dropping it gives it up; [`Connection::close`] lets it say goodbye.
 #[derive(Debug)]
 pub(crate) struct Connection {
     outgoing: mpsc::Sender<String>,
     incoming: mpsc::Receiver<Incoming>,
-    task: JoinHandle<()>,
+    /// One; a set ends it when dropped.
+    task: JoinSet<()>,
 }
 
 impl Connection {
     /// Begins to open one.
     pub(crate) fn open(url: String) -> Self {
-        let (outgoing, to_send) = mpsc::channel(QUEUE);
-        let (received, incoming) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(async move {
+        let (outgoing, to_send) = mpsc::channel(OUTGOING);
+        let (received, incoming) = mpsc::channel(INCOMING);
+        let mut task = JoinSet::new();
+        task.spawn(async move {
             let (error, reason) = run(&url, to_send, &received).await;
             // Nobody listens where the room is closed already.
             let _ = received.send(Incoming::Ended { error, reason }).await;
@@ -72,9 +79,14 @@ impl Connection {
 
     /// Sends what is queued, says that it ends, and waits for that, but not for long.
     pub(crate) async fn close(self) {
-        drop(self.outgoing);
-        drop(self.incoming);
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.task).await;
+        let Self {
+            outgoing,
+            incoming,
+            mut task,
+        } = self;
+        drop((outgoing, incoming));
+        // One that is still being opened, or takes nothing, is given up.
+        let _ = tokio::time::timeout(CLOSING, task.join_next()).await;
     }
 }
 

@@ -3,18 +3,19 @@
 //! The first negotiation has PEER1 offer and PEER2 answer; later ones (ICE restart) may come from either side, by perfect negotiation
 //! (W3C WebRTC §10.7): PEER2 is polite. Steps are recorded under the names that browsers' calls have, `docs/handshake.md`.
 
+mod candidates;
+
 use std::collections::HashSet;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use is::Candidate as IceCandidate;
-
-use super::{PROTOCOL, Pairing, Patience, PeerError, Queued};
+use super::{PROTOCOL, Pairing, Patience, PeerError};
 use crate::description::{Description, Kind as Sort, Setup};
 use crate::payload::{Candidate, Payload};
 use crate::session::{DtlsRole, Remote};
-use crate::states::{ChannelState, ConnectionState, GatheringState, SignalingState};
+use crate::states::{ChannelState, ConnectionState, SignalingState};
 use crate::trace::{Detail, Kind, Role, Stage, detail};
+
+pub(crate) use self::candidates::CandidateName;
 
 /// What we take, and browsers do: bytes of a message.
 const MAX_MESSAGE_SIZE: u64 = 256 * 1024;
@@ -22,17 +23,6 @@ const MAX_MESSAGE_SIZE: u64 = 256 * 1024;
 const PATH_PATIENCE: Duration = Duration::from_secs(25);
 /// A description carried by hand takes its time.
 const CARRIED: Duration = Duration::from_secs(3_600);
-/// More than any honest peer gathers between two negotiations.
-const MAX_KNOWN: usize = 256;
-/// `.local` names that are looked up in one pairing; an honest peer has one or two.
-const MAX_NAMES: usize = 8;
-
-/// A remote candidate whose address is a `.local` name (RFC 8828 §5.2 mode with mDNS).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CandidateName {
-    pub(crate) name: String,
-    candidate: String,
-}
 
 /// How far descriptions and candidates are.
 #[derive(Debug)]
@@ -53,8 +43,9 @@ pub(super) struct Negotiation {
     session_id: u64,
     version: u64,
     /// Received and not added, in the order they came.
-    held: Vec<Candidate>,
-    known: HashSet<Candidate>,
+    held: Vec<String>,
+    /// Received since the last restart, those of descriptions included.
+    known: HashSet<String>,
     names: usize,
     found: Vec<Candidate>,
     /// How many of those found have been sent, and whether their end has.
@@ -97,54 +88,6 @@ impl Negotiation {
 }
 
 impl Pairing {
-    // What the owner tells
-
-    /// A local candidate was found.
-    pub(crate) fn add_local_candidate(&mut self, now: Instant, candidate: IceCandidate) {
-        if self.ended.is_some() {
-            return;
-        }
-        let Some(text) = self.session.add_local_candidate(now, candidate) else {
-            return;
-        };
-        self.update(now, |states| {
-            if states.gathering == GatheringState::New {
-                states.gathering = GatheringState::Gathering;
-            }
-        });
-        self.found_candidate(now, text);
-        self.advance(now);
-    }
-
-    /// There are no more local candidates.
-    pub(crate) fn gathering_complete(&mut self, now: Instant) {
-        if self.ended.is_some() || self.negotiation.gathered {
-            return;
-        }
-        self.negotiation.gathered = true;
-        let stage = self.own_stage();
-        self.trace.note(
-            now,
-            stage,
-            Kind::Event,
-            "icecandidate",
-            detail! { "complete" => true },
-        );
-        self.update(now, |states| states.gathering = GatheringState::Complete);
-        self.advance(now);
-    }
-
-    /// The address behind a name was found.
-    pub(crate) fn resolved(&mut self, now: Instant, name: &CandidateName, address: IpAddr) {
-        if self.ended.is_some() {
-            return;
-        }
-        let text = name.candidate.replacen(&name.name, &address.to_string(), 1);
-        if let Ok(candidate) = IceCandidate::from_sdp_string(&text) {
-            self.session.add_remote_candidate(now, candidate);
-        }
-    }
-
     // Beginning
 
     /// What a browser does when it is asked to connect.
@@ -246,18 +189,6 @@ impl Pairing {
             self.own_stage()
         };
         self.signal(now, stage, Payload::Description { kind: sort, sdp });
-    }
-
-    fn send_candidates(&mut self, now: Instant, candidates: Vec<Candidate>, complete: bool) {
-        let stage = Some(if self.role == Role::Peer1 { 5 } else { 3 });
-        self.signal(
-            now,
-            stage,
-            Payload::Candidates {
-                candidates,
-                complete,
-            },
-        );
     }
 
     /// Sends again what the other side may have missed; it refuses what it has, which does no harm.
@@ -451,7 +382,9 @@ impl Pairing {
             }
         });
         for text in description.candidates {
-            self.add_remote(now, &text);
+            if self.is_new(now, &text) {
+                self.add_remote(now, &text);
+            }
         }
         let held = std::mem::take(&mut self.negotiation.held);
         if !held.is_empty() {
@@ -460,128 +393,11 @@ impl Pairing {
                 .note(now, Some(5), Kind::Note, "candidates-flushed", detail);
         }
         for candidate in held {
-            self.add_remote(now, &candidate.candidate);
+            self.add_remote(now, &candidate);
         }
-    }
-
-    pub(super) fn receive_candidates(
-        &mut self,
-        now: Instant,
-        candidates: Vec<Candidate>,
-        complete: bool,
-    ) {
-        if self.role == Role::Peer2 && !self.negotiation.is_described() {
-            return self.refuse(now, "candidate-before-offer", "candidates");
-        }
-        // Those behind a later description wait until it is in place.
-        let ready =
-            self.negotiation.is_described() && self.states.signaling == SignalingState::Stable;
-        for candidate in candidates {
-            let negotiation = &mut self.negotiation;
-            let text = candidate.candidate.clone();
-            let verdict = if negotiation.known.contains(&candidate) {
-                "candidate-duplicate"
-            } else if negotiation.known.len() >= MAX_KNOWN {
-                "candidate-too-many"
-            } else {
-                negotiation.known.insert(candidate.clone());
-                if ready {
-                    self.add_remote(now, &text);
-                    continue;
-                }
-                negotiation.held.push(candidate);
-                "candidate-buffered"
-            };
-            self.trace.note(
-                now,
-                Some(5),
-                Kind::Note,
-                verdict,
-                detail! { "candidate" => text },
-            );
-        }
-        if complete && ready {
-            self.trace.call(
-                now,
-                Some(5),
-                "addIceCandidate",
-                detail! { "candidate" => "" },
-            );
-        }
-    }
-
-    /// A candidate that cannot be used is not the end: others may do.
-    fn add_remote(&mut self, now: Instant, text: &str) {
-        self.trace.call(
-            now,
-            Some(5),
-            "addIceCandidate",
-            detail! { "candidate" => text },
-        );
-        if text.is_empty() {
-            return; // the end of candidates, as browsers write it
-        }
-        let mut fields = text.split_ascii_whitespace();
-        let (protocol, address) = (
-            fields.nth(2).unwrap_or_default(),
-            fields.nth(1).unwrap_or_default(),
-        );
-        if protocol.eq_ignore_ascii_case("tcp") {
-            return; // ICE over TCP (RFC 6544) is not spoken here
-        }
-        if is_local_name(address) {
-            if self.negotiation.names < MAX_NAMES {
-                self.negotiation.names += 1;
-                let name = CandidateName {
-                    name: address.to_owned(),
-                    candidate: text.to_owned(),
-                };
-                self.outputs.push_back(Queued::Resolve(name));
-            }
-            return;
-        }
-        match IceCandidate::from_sdp_string(text) {
-            Ok(candidate) => self.session.add_remote_candidate(now, candidate),
-            Err(_) => {
-                let about: String = text.chars().take(64).collect();
-                self.refuse(now, "rejected-candidate", &about);
-            }
-        }
-    }
-
-    // Small things
-
-    fn found_candidate(&mut self, now: Instant, text: String) {
-        let stage = self.own_stage();
-        self.trace.note(
-            now,
-            stage,
-            Kind::Event,
-            "icecandidate",
-            detail! { "candidate" => text },
-        );
-        let (ufrag, _) = self.session.credentials();
-        let candidate = Candidate {
-            candidate: text,
-            sdp_mid: Some(self.negotiation.mid.clone()),
-            sdp_m_line_index: Some(0),
-            username_fragment: Some(ufrag.to_owned()),
-        };
-        self.negotiation.found.push(candidate);
     }
 
     fn own_stage(&self) -> Stage {
         Some(if self.role == Role::Peer1 { 1 } else { 3 })
     }
-}
-
-/// A name that browsers put in place of an address: a UUID and `.local` (draft-ietf-mmusic-mdns-ice-candidates §3.1.1).
-fn is_local_name(address: &str) -> bool {
-    address.len() <= 64
-        && address.strip_suffix(".local").is_some_and(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        })
 }

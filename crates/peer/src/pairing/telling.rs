@@ -9,6 +9,8 @@ use crate::trace::{Detail, Kind, Role, Stage, detail};
 
 /// Messages a second that the trace keeps; a flood is counted.
 const TRACED_MESSAGES: u32 = 100;
+/// Refusals that are answered in one pairing. Every bad candidate of a batch is one, and the server counts what we say.
+const MAX_REFUSALS: u32 = 100;
 
 impl Pairing {
     pub(super) fn emit(&mut self, event: Event) {
@@ -38,6 +40,10 @@ impl Pairing {
             "refused",
             detail! { "code" => code, "about" => about },
         );
+        self.refusals = self.refusals.saturating_add(1);
+        if self.refusals > MAX_REFUSALS {
+            return;
+        }
         self.signal(
             now,
             None,

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use crowfly_protocol::{ClientMessage, PeerId, RoomName, ServerMessage, Token};
+use crowfly_protocol::{
+    ClientMessage, Pairing as Opposite, PeerId, RoomName, ServerMessage, Token,
+};
 
 use super::{Event, Intent, PATIENCE, Phase, Queued, RoomCore, RoomError};
 use crate::gather::MAX_SERVERS;
@@ -45,6 +47,7 @@ impl RoomCore {
 
     pub(super) fn welcomed(&mut self, now: Instant, peer: PeerId, ice_servers: &str) {
         let back = self.phase == Phase::Reconnecting;
+        self.welcomed_as = Some(peer);
         if !back {
             self.id = Some(peer);
         }
@@ -103,6 +106,10 @@ impl RoomCore {
                 token,
                 pairing: opposite,
             } => {
+                let expected = |opposite: &Opposite| Some(opposite.session) == self.session;
+                if !opposite.as_ref().is_none_or(expected) {
+                    return self.refused(now, RoomError::UnsupportedProtocol);
+                }
                 self.sit(room, token);
                 self.emit(Event::Entered);
                 let Some(opposite) = opposite else {

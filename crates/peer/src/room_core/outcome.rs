@@ -7,7 +7,7 @@ use crate::pairing::EndReason;
 #[non_exhaustive]
 pub enum RoomError {
     /// Nobody answers at the address.
-    #[error("could not reach the server at {url}")]
+    #[error("could not reach the server at {url}: {reason}")]
     Unreachable {
         /// The WebSocket's address.
         url: String,

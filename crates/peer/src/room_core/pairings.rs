@@ -21,8 +21,12 @@ impl RoomCore {
         session: Option<SessionId>,
         peer: Option<PeerId>,
     ) {
-        // Who comes while there are none is served by the driver's next turn at the latest: it makes them whenever they are missing.
+        // The driver makes them in every turn they are missing, and one turn begins one pairing; unless the system has no random
+        // numbers to give.
         let Some(secrets) = self.ready.take() else {
+            if let Some(session) = session {
+                self.reject(session, RejectReason::Other);
+            }
             return;
         };
         let session = session.unwrap_or(secrets.session);

@@ -42,6 +42,9 @@ impl RoomCore {
                 token,
                 pairing: opposite,
             } => {
+                if self.token != Some(token) {
+                    self.id = self.welcomed_as; // another seat
+                }
                 self.sit(room, token);
                 self.emit(Event::Signaling { online: true });
                 match opposite {
