@@ -41,6 +41,8 @@ mod link_to_peer;
 mod liveness;
 pub mod manual;
 mod message;
+#[cfg(test)]
+mod mutate;
 mod names;
 mod outbox;
 mod pairing;

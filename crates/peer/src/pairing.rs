@@ -373,6 +373,11 @@ impl Pairing {
             match self.session.poll_output(now) {
                 session::Output::Event(event) => self.handle_session(now, event),
                 session::Output::Timeout(at) => {
+                    if self.ended.is_some() {
+                        // Its last word has left: no check, no timer after it.
+                        self.session.close();
+                        return Output::Timeout(None);
+                    }
                     if self.fill(now) {
                         continue;
                     }

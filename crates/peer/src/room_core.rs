@@ -9,6 +9,8 @@ mod leaving;
 mod outcome;
 mod pairings;
 mod returning;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

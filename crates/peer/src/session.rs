@@ -324,6 +324,11 @@ impl Session {
         }
     }
 
+    /// From here on it says and hears nothing.
+    pub(crate) fn close(&mut self) {
+        self.ended = true;
+    }
+
     /// The next output; until [`Output::Timeout`] there are more.
     pub(crate) fn poll_output(&mut self, now: Instant) -> Output {
         if self.ended {

@@ -145,7 +145,7 @@ impl Pair {
         let limit = self.now + Duration::from_secs(120);
         while !done(self) {
             assert!(
-                self.step() && self.now < limit,
+                (self.step() || done(self)) && self.now < limit,
                 "it never came: {:?}",
                 self.events
             );
@@ -220,6 +220,18 @@ fn a_goodbye_comes_behind_what_was_sent_before() {
         0,
         |event| matches!(event, Event::Message(Message::Text(text)) if text == "last words")
     ));
+}
+
+#[test]
+fn nothing_is_sent_to_who_has_left() {
+    let mut pair = Pair::open(Duration::from_millis(5));
+    pair.sides[1].goodbye(pair.now);
+    pair.run_until(|pair| pair.has(0, ended(EndReason::Goodbye)));
+    pair.sides[1].end(pair.now, EndReason::Leave);
+    while !pair.wire.is_empty() {
+        pair.step();
+    }
+    assert_eq!(pair.drain(), None, "no timer is left");
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl RoomCore {
 }
 
 /// The `stun:` URLs among RTCIceServer dictionaries (W3C WebRTC §4.2.2); `urls` is one or several.
-fn stun_urls(ice_servers: &str) -> Vec<String> {
+pub(super) fn stun_urls(ice_servers: &str) -> Vec<String> {
     let servers: Vec<serde_json::Value> = serde_json::from_str(ice_servers).unwrap_or_default();
     let urls = servers
         .iter()
