@@ -366,4 +366,53 @@ mod tests {
             DescriptionError::BadAttribute
         );
     }
+
+    #[test]
+    fn a_section_that_is_refused_is_no_channel() {
+        let refused = CHROMIUM.replace("application 9", "application 0");
+        assert_eq!(
+            Description::parse(&refused, Kind::Offer),
+            Err(DescriptionError::NotDataOnly)
+        );
+    }
+
+    #[test]
+    fn keeps_no_more_candidates_than_an_honest_peer_has() {
+        let line = "a=candidate:1 1 udp 1 192.0.2.2 50000 typ host\r\n";
+        let long = format!("a=candidate:{}\r\n", "x".repeat(2_000));
+        let text = format!("{CHROMIUM}{long}{}", line.repeat(1_000));
+        let offer = Description::parse(&text, Kind::Offer).expect("an offer");
+        assert_eq!(offer.candidates.len(), MAX_CANDIDATES);
+        assert!(offer.candidates.iter().all(|text| text.len() < 100));
+    }
+
+    #[test]
+    fn whatever_is_read_can_be_written_without_a_line_of_its_own() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut read = 0;
+        for round in 0..20_000 {
+            let (honest, kind) = if round % 2 == 0 {
+                (CHROMIUM, Kind::Offer)
+            } else {
+                (FIREFOX, Kind::Answer)
+            };
+            let text = crate::mutate::text(&mut random, honest);
+            let Ok(description) = Description::parse(&text, kind) else {
+                continue;
+            };
+            read += 1;
+            let written = description.write(1, 1);
+            let lines = 17 + description.candidates.len() + description.fingerprints.len() - 1;
+            let lines = lines
+                - usize::from(!description.complete)
+                - usize::from(description.sctp_init.is_none());
+            assert_eq!(written.lines().count(), lines, "{text}");
+            assert_eq!(
+                Description::parse(&written, kind).as_ref(),
+                Ok(&description),
+                "{text}"
+            );
+        }
+        assert!(read > 1_000, "{read} were read at all");
+    }
 }

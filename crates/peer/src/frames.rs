@@ -72,3 +72,54 @@ impl Kind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Row {
+        about: String,
+        bytes: String,
+        kind: Option<String>,
+        #[serde(default)]
+        id: u32,
+        #[serde(default)]
+        first: bool,
+        #[serde(default)]
+        last: bool,
+        #[serde(default)]
+        payload: String,
+    }
+
+    fn unhex(digits: &str) -> Bytes {
+        let digits = digits.replace(' ', "").to_uppercase();
+        let bytes = data_encoding::HEXUPPER.decode(digits.as_bytes());
+        bytes.expect("hexadecimal digits").into()
+    }
+
+    #[test]
+    fn frames_are_the_bytes_of_the_table_both_ways() {
+        let table = include_str!("../../protocol/fixtures/tables/frames.json");
+        let table: Vec<Row> = serde_json::from_str(table).expect("the table");
+        for row in table {
+            let bytes = unhex(&row.bytes);
+            let Some(frame) = read(&bytes) else {
+                assert!(bytes.len() < HEADER, "{}", row.about);
+                continue;
+            };
+            let told = (frame.id, frame.first, frame.last);
+            assert_eq!(told, (row.id, row.first, row.last), "{}", row.about);
+            assert_eq!(frame.payload, unhex(&row.payload), "{}", row.about);
+            let name = frame.kind.map(|kind| format!("{kind:?}").to_lowercase());
+            assert_eq!(name, row.kind, "{}", row.about);
+            if let Some(kind) = frame.kind {
+                let flags = bytes[0] & 0xf0;
+                let written = write(kind, flags, frame.id, &frame.payload);
+                assert_eq!(written, bytes, "{}", row.about);
+            }
+        }
+    }
+}

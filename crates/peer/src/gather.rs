@@ -254,4 +254,37 @@ mod tests {
         );
         assert!(!sensible("::ffff:192.0.2.1"));
     }
+
+    #[test]
+    fn an_answer_that_is_none_is_passed_over() {
+        let now = Instant::now();
+        let (base, server) = (address("192.0.2.1:1000"), address("198.51.100.1:3478"));
+        let mut reflexive = Reflexive::new(now, &[base], &[server]);
+        let (.., request) = reflexive.poll_transmit(now).expect("a question");
+        let honest = answer(&request, address("203.0.113.9:4321"));
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..20_000 {
+            let mut bytes = crate::mutate::bytes(&mut random, &honest);
+            // Of another transaction.
+            if let Some(byte) = bytes.get_mut(19) {
+                *byte = !honest[19];
+            }
+            reflexive.handle_datagram(base, server, &bytes);
+        }
+        assert!(reflexive.poll_found().is_none());
+        // Of this one, but its address is gone: asked no more, and nothing found.
+        assert!(reflexive.handle_datagram(base, server, &answer(&request, base)));
+        assert!(reflexive.is_done() && reflexive.poll_found().is_none());
+    }
+
+    #[test]
+    fn no_more_servers_are_asked_than_makes_sense() {
+        let now = Instant::now();
+        let servers: Vec<SocketAddr> = (1..=200)
+            .map(|last| SocketAddr::from(([198, 51, 100, last], 3478)))
+            .collect();
+        let mut reflexive = Reflexive::new(now, &[address("192.0.2.1:1000")], &servers);
+        let asked = std::iter::from_fn(|| reflexive.poll_transmit(now)).count();
+        assert_eq!(asked, MAX_SERVERS);
+    }
 }

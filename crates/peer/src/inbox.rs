@@ -285,4 +285,58 @@ mod tests {
         );
         assert_eq!(take(&mut inbox, Kind::Blob, 0, 7, b"xy"), Ok(None));
     }
+
+    #[test]
+    fn a_message_given_up_makes_room_for_the_next() {
+        let mut inbox = Inbox::default();
+        assert_eq!(take(&mut inbox, Kind::Text, FIRST, 1, b"x"), Ok(None));
+        assert_eq!(take(&mut inbox, Kind::Abort, 0, 1, b""), Ok(None));
+        assert_eq!(
+            take(&mut inbox, Kind::Text, FIRST | LAST, 2, b"y"),
+            Ok(Some(Message::Text("y".into())))
+        );
+    }
+
+    #[test]
+    fn no_more_is_kept_than_a_message_may_have() {
+        let mut inbox = Inbox::default();
+        let part = vec![0; 1 << 20];
+        let mut kept = 0;
+        let problem = loop {
+            let flags = if kept == 0 { FIRST } else { 0 };
+            match take(&mut inbox, Kind::Binary, flags, 1, &part) {
+                Ok(None) => kept += part.len(),
+                other => break other,
+            }
+        };
+        assert_eq!((problem, kept), (Err("message-too-large"), MAX_IN_MEMORY));
+        assert!(inbox.plain.is_none(), "it is let go of");
+    }
+
+    #[test]
+    fn any_frames_in_any_order_are_taken_or_named_as_a_fault() {
+        const KINDS: [Kind; 4] = [Kind::Text, Kind::Binary, Kind::Blob, Kind::Abort];
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut inbox = Inbox::default();
+        let header = br#"{"size":5,"type":"text/plain","name":"a.txt"}"#;
+        let (mut whole, mut faults) = (0, 0);
+        for _ in 0..100_000 {
+            let kind = KINDS[random.usize(..KINDS.len())];
+            let flags = [0, FIRST, LAST, FIRST | LAST][random.usize(..4)];
+            let payload = match random.u8(..4) {
+                0 => header.to_vec(),
+                1 => crate::mutate::bytes(&mut random, header),
+                _ => vec![random.u8(..); random.usize(..6)],
+            };
+            match take(&mut inbox, kind, flags, random.u32(1..4), &payload) {
+                Ok(Some(message)) => {
+                    assert!(fits(&message));
+                    whole += 1;
+                }
+                Ok(None) => {}
+                Err(_) => faults += 1,
+            }
+        }
+        assert!(whole > 1_000 && faults > 1_000, "{whole} and {faults}");
+    }
 }

@@ -56,3 +56,30 @@ impl Drop for Held {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_taken_wakes_who_stopped_reading() {
+        let inflow = Arc::new(Inflow::default());
+        let large = inflow.hold(MOST);
+        assert!(inflow.is_full());
+        let small = inflow.hold(0);
+        drop(small);
+        assert!(inflow.is_full(), "not by a little");
+        drop(large);
+        inflow.eased().await;
+        assert!(!inflow.is_full());
+    }
+
+    #[test]
+    fn empty_messages_count_too() {
+        let inflow = Arc::new(Inflow::default());
+        let held: Vec<Held> = (0..=MOST / MESSAGE_COST).map(|_| inflow.hold(0)).collect();
+        assert!(inflow.is_full());
+        drop(held);
+        assert_eq!(inflow.held.load(Ordering::Relaxed), 0);
+    }
+}

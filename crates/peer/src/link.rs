@@ -155,4 +155,47 @@ mod tests {
         let server: ServerUrl = "https://crows.example/a/b".parse().expect("an address");
         assert_eq!(server.socket(), "wss://crows.example/a/ws");
     }
+
+    #[test]
+    fn an_address_is_one_of_the_web_and_holds_no_name_and_password() {
+        let address = |text: &str| {
+            let parsed: Result<ServerUrl, _> = text.parse();
+            parsed.map(|server| server.to_string()).ok()
+        };
+        assert_eq!(
+            address("HTTPS://Crows.example:8443/a/?q=1").as_deref(),
+            Some("https://Crows.example:8443/a/")
+        );
+        assert_eq!(
+            address("http://[::1]:80").as_deref(),
+            Some("http://[::1]:80/")
+        );
+        for text in [
+            "",
+            "crows.example",
+            "https://",
+            "https:///a",
+            "ws://crows.example",
+            "https://a:b@crows.example",
+            "https://crows.example\n.evil",
+        ] {
+            assert_eq!(address(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_at_all_is_a_room_or_an_error() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..20_000 {
+            let text = "https://crows.example/app/#k%C3%BCche-7";
+            let text = crate::mutate::text(&mut random, text);
+            let Ok((name, server)) = parse_room(&text) else {
+                continue;
+            };
+            if let Some(server) = server {
+                let link = server.room_link(&name);
+                assert_eq!(parse_room(&link), Ok((name, Some(server))), "{text}");
+            }
+        }
+    }
 }

@@ -175,4 +175,80 @@ mod tests {
         let frame = frames::read(&outbox.take(55).expect("the next")).expect("a frame");
         assert_eq!((frame.id, outbox.is_empty()), (2, true));
     }
+
+    #[test]
+    fn any_messages_pass_any_frame_sizes_each_lane_in_order() {
+        for seed in 0..60 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let sent: Vec<Message> = (0..random.usize(1..9))
+                .map(|_| any_message(&mut random))
+                .collect();
+            let mut outbox = Outbox::new();
+            sent.iter().cloned().for_each(|message| outbox.put(message));
+            let (mut inbox, mut received) = (Inbox::default(), Vec::new());
+            // A Blob's header is one frame, and no shorter than it is.
+            while let Some(bytes) = outbox.take(random.usize(64..70_000)) {
+                let frame = frames::read(&bytes).expect("a frame");
+                let kind = frame.kind.expect("a kind of this version");
+                received.extend(inbox.take(kind, frame).expect("no fault"));
+            }
+            assert_eq!(outbox.bytes(), 0, "SEED={seed}");
+            for blobs in [false, true] {
+                let lane = |messages: &[Message]| -> Vec<Message> {
+                    let of_lane =
+                        |message: &&Message| matches!(message, Message::Blob { .. }) == blobs;
+                    messages.iter().filter(of_lane).cloned().collect()
+                };
+                assert_eq!(lane(&received), lane(&sent), "SEED={seed}");
+            }
+        }
+    }
+
+    fn any_message(random: &mut fastrand::Rng) -> Message {
+        let size = if random.u8(..3) == 0 {
+            random.usize(..200_000)
+        } else {
+            random.usize(..40)
+        };
+        let data: Bytes = (0..size).map(|_| random.u8(..)).collect();
+        match random.u8(..3) {
+            0 => {
+                let letters = ["a", "ü", "\u{1f426}", "\n", "\u{feff}"];
+                Message::Text((0..size).map(|_| letters[random.usize(..5)]).collect())
+            }
+            1 => Message::Binary(data),
+            _ => Message::Blob {
+                name: (random.bool()).then(|| "ü\u{0}\"".repeat(random.usize(..50))),
+                media_type: "x/y".into(),
+                data,
+            },
+        }
+    }
+
+    #[test]
+    fn a_line_of_text_does_not_wait_for_a_film() {
+        let mut outbox = Outbox::new();
+        outbox.put(Message::Blob {
+            name: None,
+            media_type: String::new(),
+            data: vec![0; 3 << 20].into(),
+        });
+        outbox.take(65_536).expect("the film's header");
+        outbox.put(Message::Text("hello".into()));
+        let kinds = [outbox.take(65_536), outbox.take(65_536)]
+            .map(|bytes| frames::read(&bytes.expect("a frame")).and_then(|frame| frame.kind));
+        assert!(kinds.contains(&Some(Kind::Text)));
+    }
+
+    #[test]
+    fn ids_begin_again_at_one() {
+        let mut outbox = Outbox::new();
+        outbox.next_id = u32::MAX;
+        outbox.put(Message::Text("last".into()));
+        outbox.put(Message::Text("first".into()));
+        let ids: Vec<u32> = std::iter::from_fn(|| outbox.take(64))
+            .filter_map(|bytes| Some(frames::read(&bytes)?.id))
+            .collect();
+        assert_eq!(ids, [u32::MAX, 1]);
+    }
 }

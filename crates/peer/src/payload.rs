@@ -275,4 +275,45 @@ mod tests {
         );
         assert_eq!(code(&long), "malformed-payload");
     }
+
+    #[test]
+    fn whatever_is_read_is_within_bounds_and_reads_the_same_again() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/fixtures");
+        let honest: Vec<String> = fs::read_dir(folder)
+            .expect("the fixtures")
+            .filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok())
+            .filter(|text| text.contains("\"kind\""))
+            .collect();
+        let mut random = fastrand::Rng::with_seed(7);
+        let (mut read, mut refused) = (0, 0);
+        for _ in 0..20_000 {
+            let text = &honest[random.usize(..honest.len())];
+            match Payload::read(&crate::mutate::text(&mut random, text)) {
+                Ok(payload) => {
+                    assert_eq!(
+                        Payload::read(payload.write().get()).as_ref(),
+                        Ok(&payload),
+                        "{payload:?}"
+                    );
+                    read += 1;
+                }
+                Err(Refusal { code, about }) => {
+                    assert!(["malformed-payload", "unknown-kind"].contains(&code));
+                    assert!(about.chars().count() <= MAX_ABOUT);
+                    refused += 1;
+                }
+            }
+        }
+        assert!(read > 100 && refused > 100, "{read} and {refused}");
+    }
+
+    #[test]
+    fn a_batch_has_an_end() {
+        let one = r#"{"candidate":"x"}"#;
+        let batch = |count: usize| {
+            let list = vec![one; count].join(",");
+            Payload::read(&format!(r#"{{"kind":"candidates","candidates":[{list}]}}"#)).is_ok()
+        };
+        assert!(batch(MAX_BATCH) && !batch(MAX_BATCH + 1));
+    }
 }
