@@ -342,3 +342,149 @@ fn what_is_out_of_turn_is_refused_and_changes_nothing() {
             .contains("unexpected-answer")
     );
 }
+
+const CANDIDATES: [&str; 4] = [
+    "candidate:1 1 udp 2130706431 198.51.100.1 50001 typ host",
+    "candidate:2 1 udp 2130706430 198.51.100.2 50002 typ host",
+    "candidate:3 1 udp 2130706429 198.51.100.3 50003 typ host",
+    "candidate:4 1 udp 1694498815 198.51.100.4 50004 typ srflx raddr 0.0.0.0 rport 0",
+];
+
+fn candidate(text: &str) -> String {
+    format!(
+        r#"{{"kind":"candidate","candidate":{{"candidate":"{text}","sdpMid":"0","sdpMLineIndex":0}}}}"#
+    )
+}
+
+/// The answer to this side's offer, without a candidate in it, and who gave it.
+fn answered(pair: &mut Pair) -> String {
+    pair.drain();
+    let offer = pair
+        .wire
+        .iter()
+        .find_map(|(_, side, carried)| match carried {
+            Carried::Signal(text) if *side == 1 && text.contains("\"offer\"") => Some(text.clone()),
+            _ => None,
+        });
+    pair.wire.clear();
+    pair.sides[1].receive(pair.now, &offer.expect("an offer was sent"));
+    pair.drain();
+    let answer = pair
+        .wire
+        .iter()
+        .find_map(|(_, side, carried)| match carried {
+            Carried::Signal(text) if *side == 0 && text.contains("\"answer\"") => {
+                Some(text.clone())
+            }
+            _ => None,
+        });
+    let answer = answer.expect("an answer was sent");
+    pair.wire.clear();
+    let Ok(Payload::Description { kind, sdp }) = Payload::read(&answer) else {
+        panic!("not a description: {answer}");
+    };
+    let lines = sdp.lines().filter(|line| !line.starts_with("a=candidate"));
+    let sdp = lines.map(|line| format!("{line}\r\n")).collect();
+    Payload::Description { kind, sdp }.write().get().to_owned()
+}
+
+#[test]
+fn candidates_and_answer_may_come_in_any_order_and_each_is_added_once() {
+    for order in 0..120 {
+        let mut pair = Pair::new(Duration::from_millis(5));
+        let mut signals = vec![answered(&mut pair)];
+        signals.extend(CANDIDATES.iter().map(|text| candidate(text)));
+        // Each of the 5! orders, by its number in the factorial system.
+        let (mut rest, mut arrived) = (order, Vec::new());
+        for left in (1..=signals.len()).rev() {
+            arrived.push(signals.remove(rest % left));
+            rest /= left;
+        }
+        for signal in &arrived {
+            pair.sides[0].receive(pair.now, signal);
+            pair.sides[0].receive(pair.now, signal);
+        }
+        let trace = pair.sides[0].trace().to_json_lines();
+        let described = trace.find("setRemoteDescription").expect("an answer");
+        let added: Vec<usize> = CANDIDATES
+            .iter()
+            .map(|text| {
+                let record = format!("\"name\":\"addIceCandidate\",\"ms\":0.0,\"detail\":{{\"candidate\":\"{text}\"}}");
+                assert_eq!(trace.matches(&record).count(), 1, "order {order}: {text}");
+                trace.find(&record).unwrap_or_default()
+            })
+            .collect();
+        assert!(added.iter().all(|at| *at > described), "order {order}");
+        assert!(pair.sides[0].negotiation.is_described() && trace.contains("repeated-answer"));
+    }
+}
+
+#[test]
+fn a_flood_of_what_is_refused_is_not_answered_by_a_flood() {
+    let mut pair = Pair::open(Duration::from_millis(5));
+    let bad: Vec<String> = (0..100)
+        .map(|number| format!(r#"{{"candidate":"candidate:{number} nonsense"}}"#))
+        .collect();
+    let batch = format!(
+        r#"{{"kind":"candidates","candidates":[{}]}}"#,
+        bad.join(",")
+    );
+    let mut answers = 0;
+    for _ in 0..50 {
+        pair.sides[0].receive(pair.now, &batch);
+        pair.sides[0].receive(pair.now, r#"{"kind":"weather"}"#);
+    }
+    while let Output::Signal(_) = pair.sides[0].poll_output(pair.now) {
+        answers += 1;
+    }
+    assert!((100..=200).contains(&answers), "{answers}");
+    assert!(pair.sides[0].is_live());
+}
+
+#[test]
+fn no_more_candidates_and_names_are_kept_than_an_honest_peer_has() {
+    let mut pair = Pair::open(Duration::from_millis(5));
+    let mut look_ups = 0;
+    for number in 0..2_000 {
+        let address = if number % 2 == 0 {
+            format!("{number}.local")
+        } else {
+            format!("10.0.{}.{}", number / 250, number % 250)
+        };
+        let text = format!("candidate:{number} 1 udp 1 {address} 50000 typ host");
+        pair.sides[0].receive(pair.now, &candidate(&text));
+        while let Some(queued) = pair.sides[0].outputs.pop_front() {
+            look_ups += usize::from(matches!(queued, Queued::Resolve(_)));
+        }
+    }
+    assert!((1..=8).contains(&look_ups), "{look_ups}");
+    assert!(
+        pair.sides[0]
+            .trace()
+            .to_json_lines()
+            .contains("candidate-too-many")
+    );
+    pair.run_for(Duration::from_secs(5));
+    assert!((0..2).all(|side| pair.sides[side].is_live()));
+}
+
+/// Frames of the main channel that nobody honest sends: named a hundred times, then it is over.
+#[test]
+fn a_side_that_breaks_the_framing_is_not_listened_to_for_ever() {
+    let mut pair = Pair::open(Duration::from_millis(5));
+    let main = pair.sides[1]
+        .main
+        .as_ref()
+        .map(MainChannel::id)
+        .expect("it is open");
+    for _ in 0..200 {
+        let association = pair.sides[1].session.association().expect("it is open");
+        let nonsense = sctp::Message::Binary(vec![0x0f; 5].into());
+        association
+            .send(pair.now, main, nonsense)
+            .expect("there is room");
+    }
+    pair.run_until(|pair| pair.has(0, ended(EndReason::Failed)));
+    let named = |event: &&Event| matches!(event, Event::Problem(PeerError::Violation { .. }));
+    assert_eq!(pair.events[0].iter().filter(named).count(), 100);
+}

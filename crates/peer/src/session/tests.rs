@@ -12,6 +12,8 @@ struct Pair {
     wire: VecDeque<(Instant, usize, Path, Vec<u8>)>,
     events: [Vec<Event>; 2],
     datagrams: usize,
+    /// A stranger on the path who sends a changed copy of each datagram right behind it.
+    tamper: Option<fastrand::Rng>,
 }
 
 const ADDRESSES: [&str; 2] = ["192.0.2.1:1000", "192.0.2.2:2000"];
@@ -63,6 +65,7 @@ impl Pair {
             wire: VecDeque::new(),
             events: [Vec::new(), Vec::new()],
             datagrams: 0,
+            tamper: None,
         }
     }
 
@@ -108,6 +111,10 @@ impl Pair {
                 return;
             };
             self.sides[side].handle_datagram(self.now, path, &datagram);
+            if let Some(random) = &mut self.tamper {
+                let copy = crate::mutate::bytes(random, &datagram);
+                self.sides[side].handle_datagram(self.now, path, &copy);
+            }
         }
         for side in &mut self.sides {
             side.handle_timeout(self.now);
@@ -256,4 +263,83 @@ fn a_path_that_dies_is_noticed_within_thirty_seconds() {
             .for_each(|side| side.handle_timeout(pair.now));
         assert!(pair.now - died < Duration::from_secs(30));
     }
+}
+
+/// DTLS has no way to tell a changed record of a handshake from an honest one, so a stranger on the path may keep a connection from
+/// coming about; but not crash it, nor pass for the peer.
+#[test]
+fn a_stranger_who_changes_the_handshake_ends_it_at_most() {
+    use DtlsRole::{Client, Server};
+    for seed in 0..40 {
+        let roles = [[Client, Server], [Server, Client]][usize::from(seed % 2 == 0)];
+        let mut pair = Pair::new(roles, Duration::from_millis(10));
+        pair.tamper = Some(fastrand::Rng::with_seed(seed));
+        for _ in 0..300 {
+            pair.step();
+        }
+    }
+}
+
+#[test]
+fn changed_copies_do_no_harm_once_the_connection_is_secure() {
+    let mut pair = Pair::new(
+        [DtlsRole::Client, DtlsRole::Server],
+        Duration::from_millis(10),
+    );
+    pair.run_until(secured);
+    pair.tamper = Some(fastrand::Rng::with_seed(7));
+    let association = pair.sides[0].association.as_mut().expect("it is secure");
+    let channel = association
+        .open(sctp::ChannelOptions::labeled("caws".to_owned()))
+        .expect("a channel");
+    let opened = |event: &Event| matches!(event, Event::Sctp(sctp::Event::ChannelOpened { .. }));
+    pair.run_until(opened);
+    let sent: Vec<u8> = (0..200_000_u32).map(|number| number as u8).collect();
+    let association = pair.sides[0].association.as_mut().expect("it is secure");
+    association
+        .send(
+            pair.now,
+            channel,
+            sctp::Message::Binary(sent.clone().into()),
+        )
+        .expect("there is room");
+    let arrived = |event: &Event| matches!(event, Event::Sctp(sctp::Event::Message { message: sctp::Message::Binary(data), .. }) if **data == sent[..]);
+    let limit = pair.now + Duration::from_secs(60);
+    while !pair.events[1].iter().any(arrived) {
+        assert!(pair.now < limit, "{:?}", pair.events);
+        pair.step();
+    }
+    let failed = |event: &Event| matches!(event, Event::Failed(_) | Event::ClosedByPeer);
+    assert!(!pair.events.iter().flatten().any(failed));
+}
+
+/// RFC 8445 §7.3: a check without the right message integrity changes nothing, and is not answered with anything a path is made of.
+#[test]
+fn a_strangers_check_makes_no_path() {
+    let mut pair = Pair::new(
+        [DtlsRole::Client, DtlsRole::Server],
+        Duration::from_millis(10),
+    );
+    // The checks of two others, who know each other's passwords and not ours.
+    let mut others = Pair::new(
+        [DtlsRole::Client, DtlsRole::Server],
+        Duration::from_millis(10),
+    );
+    others.drain();
+    let stranger = "198.51.100.7:666".parse().expect("an address");
+    for (.., check) in &others.wire {
+        let path = Path {
+            local: address(0),
+            remote: stranger,
+        };
+        pair.sides[0].handle_datagram(pair.now, path, check);
+    }
+    assert!(!others.wire.is_empty());
+    pair.run_until(secured);
+    assert!((0..2).all(|side| {
+        pair.sides[side]
+            .path
+            .is_some_and(|path| path.remote != stranger)
+    }));
+    assert!(!pair.sides[0].is_validated(stranger));
 }
