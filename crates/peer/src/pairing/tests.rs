@@ -437,7 +437,7 @@ fn a_flood_of_what_is_refused_is_not_answered_by_a_flood() {
     while let Output::Signal(_) = pair.sides[0].poll_output(pair.now) {
         answers += 1;
     }
-    assert!((100..=200).contains(&answers), "{answers}");
+    assert_eq!(answers, 100);
     assert!(pair.sides[0].is_live());
 }
 
