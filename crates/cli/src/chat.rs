@@ -4,8 +4,11 @@
 
 mod screen;
 
-use anyhow::Result;
-use crowfly_peer::{CloseReason, EndReason, Message, Peer, PeerEvent, Room, RoomEvent};
+use std::io;
+
+use anyhow::{Context, Result};
+use crowfly_peer::{EndReason, Message, Peer, PeerEvent, Room, RoomEvent};
+use tokio::sync::mpsc;
 
 use self::screen::{Line, Screen};
 use crate::meet::{self, closed, farewell};
@@ -28,25 +31,14 @@ async fn chat(args: meet::Args) -> Result<()> {
         open: false,
         alone: false,
     };
-    let result = loop {
-        tokio::select! {
-            _ = &mut interrupted => break Ok(()),
-            event = room.next_event() => match event {
-                Some(event) => {
-                    if let Some(result) = talk.room_event(event) {
-                        break result;
-                    }
-                }
-                None => break Ok(()),
-            },
-            event = next(&mut talk.peer) => talk.peer_event(event).await,
-            line = lines.recv(), if talk.takes_lines() => match line {
-                Some(Line::Text(text)) => talk.say(text).await,
-                Some(Line::End) | None => break Ok(()),
-            },
-        }
+    let result = tokio::select! {
+        result = talk.run(&mut room, &mut lines) => result,
+        _ = &mut interrupted => Ok(()),
     };
-    leave(room, &talk.screen).await;
+    room.leave().await;
+    if talk.screen.is_terminal() {
+        talk.screen.status("left");
+    }
     result
 }
 
@@ -60,6 +52,30 @@ struct Talk {
 }
 
 impl Talk {
+    /// Until something ends it.
+    async fn run(&mut self, room: &mut Room, lines: &mut mpsc::Receiver<Line>) -> Result<()> {
+        loop {
+            tokio::select! {
+                event = room.next_event() => match event {
+                    Some(event) => {
+                        if let Some(result) = self.room_event(event) {
+                            return result;
+                        }
+                    }
+                    None => return Ok(()),
+                },
+                event = next(&mut self.peer) => match self.peer_event(event).await {
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                    written => written.context("could not write to stdout")?,
+                },
+                line = lines.recv(), if self.takes_lines() => match line {
+                    Some(Line::Text(text)) => self.say(text).await,
+                    Some(Line::End) | None => return Ok(()),
+                },
+            }
+        }
+    }
+
     /// On a terminal always; of a script only once somebody hears.
     fn takes_lines(&self) -> bool {
         self.open || self.screen.is_terminal()
@@ -95,14 +111,10 @@ impl Talk {
             }
             RoomEvent::Signaling { online: true } => self.screen.status("the server is back"),
             RoomEvent::Problem(error) => self.screen.status(&error.to_string()),
-            RoomEvent::Closed(reason) => return Some(self.room_closed(&reason)),
+            RoomEvent::Closed(reason) => return Some(closed(&reason)),
             _ => {}
         }
         None
-    }
-
-    fn room_closed(&mut self, reason: &CloseReason) -> Result<()> {
-        closed(reason)
     }
 
     fn left(&mut self, reason: EndReason) -> Option<Result<()>> {
@@ -123,7 +135,8 @@ impl Talk {
         None
     }
 
-    async fn peer_event(&mut self, event: Option<PeerEvent>) {
+    /// An error says that what was received could not be shown.
+    async fn peer_event(&mut self, event: Option<PeerEvent>) -> io::Result<()> {
         match event {
             Some(PeerEvent::Open) => {
                 self.open = true;
@@ -133,7 +146,9 @@ impl Talk {
                     self.screen.status(&path);
                 }
             }
-            Some(PeerEvent::Message(Message::Text(text))) => self.screen.message(&text),
+            Some(PeerEvent::Message(Message::Text(text))) => {
+                return self.screen.message(&text).await;
+            }
             Some(PeerEvent::Message(Message::Blob { name, data, .. })) => {
                 let name = name.unwrap_or_else(|| "a file without a name".to_owned());
                 self.screen.status(&format!(
@@ -147,10 +162,18 @@ impl Talk {
                     message.len()
                 ));
             }
+            Some(PeerEvent::Channel(channel)) => {
+                // Dropped, and so closed: the other side learns that nobody takes it here.
+                self.screen.status(&format!(
+                    "a channel named {} was opened; chat takes text only",
+                    channel.label()
+                ));
+            }
             Some(PeerEvent::Problem(error)) => self.screen.status(&error.to_string()),
             Some(_) => {}
             None => self.peer = None, // the room tells why
         }
+        Ok(())
     }
 }
 
@@ -159,12 +182,5 @@ async fn next(peer: &mut Option<Peer>) -> Option<PeerEvent> {
     match peer {
         Some(peer) => peer.next_event().await,
         None => std::future::pending().await,
-    }
-}
-
-async fn leave(room: Room, screen: &Screen) {
-    room.leave().await;
-    if screen.is_terminal() {
-        screen.status("left");
     }
 }

@@ -1,11 +1,12 @@
 //! What `chat` and `pipe` begin with: make a room or join one, say where it is, wait for somebody.
 
 use std::io::{self, IsTerminal};
+use std::str::FromStr;
 
 use anyhow::Result;
 use crowfly_peer::{
     CloseReason, EndReason, JoinError, LinkError, Peer, PeerStats, Room, RoomError, RoomOptions,
-    ServerUrl, create_room, join_room,
+    ServerUrl, create_room, join_room, parse_room,
 };
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -18,7 +19,7 @@ use crate::output::{hint, line};
 pub(crate) struct Args {
     /// The room to join, as its link or its code; without it a room is made, and its link and code are shown
     #[arg(value_name = "CODE|LINK")]
-    room: Option<String>,
+    room: Option<Place>,
 
     /// The server to meet at; a link names its own
     #[arg(
@@ -42,16 +43,31 @@ impl Args {
             show(&room);
             return Ok(room);
         };
-        join_room(&room, options)
+        let server = room.server.as_ref().unwrap_or(&self.server);
+        join_room(&room.text, options)
             .await
             .map_err(|error| match error {
-                JoinError::Link(error @ LinkError::NoRoom) => hint(
-                    error,
-                    "Give the link you were sent, or what stands behind its #.",
-                ),
-                JoinError::Room(error) => explain(error, &self.server),
+                JoinError::Room(error) => explain(error, server),
                 error => error.into(),
             })
+    }
+}
+
+/// A link or a code, looked at before anything is opened.
+#[derive(Debug, Clone)]
+struct Place {
+    text: String,
+    /// A link's own.
+    server: Option<ServerUrl>,
+}
+
+impl FromStr for Place {
+    type Err = LinkError;
+
+    fn from_str(text: &str) -> Result<Self, LinkError> {
+        let (_, server) = parse_room(text)?;
+        let text = text.to_owned();
+        Ok(Self { text, server })
     }
 }
 

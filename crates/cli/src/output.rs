@@ -42,6 +42,38 @@ pub(crate) fn line(text: &str) {
     say(&format!("{text}\n"));
 }
 
+/// Text that cannot move the cursor, change colours or turn the reading direction of what stands around it.
+pub(crate) fn harmless(text: &str) -> String {
+    let spoils = |character: char| {
+        (character.is_control() && character != '\n' && character != '\t')
+            || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars()
+        .map(|character| {
+            if spoils(character) {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
+}
+
+/// A part of it may be a server's word, or the other side's.
 fn say(text: &str) {
-    let _ = io::stderr().lock().write_all(text.as_bytes());
+    let _ = io::stderr().lock().write_all(harmless(text).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_codes_do_not_reach_the_terminal() {
+        assert_eq!(
+            harmless("a\u{1b}[2Jb\r\u{9b}0m\u{202e}c"),
+            "a\u{fffd}[2Jb\u{fffd}\u{fffd}0m\u{fffd}c"
+        );
+        assert_eq!(harmless("Krähe\n\tcaw"), "Krähe\n\tcaw");
+    }
 }

@@ -4,26 +4,21 @@
 //! say how much was written out there and where the stream ends. So the sender knows what arrived in the other side's stdout, not
 //! merely in its memory, and never runs further ahead than a window.
 
+mod inward;
+mod outward;
 mod progress;
 mod wire;
 
-use std::io;
-
 use anyhow::{Result, anyhow};
 use crowfly_peer::{Channel, ChannelOptions, Message, Peer, PeerEvent, Role, Room, RoomEvent};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Stdin, Stdout};
+use tokio::io::{Stdin, Stdout};
 
+use self::inward::Inward;
+use self::outward::Outward;
 use self::progress::Progress;
 use self::wire::Control;
 use crate::meet::{self, closed, farewell};
 use crate::output::line;
-
-/// Bytes that may be on their way and not written out over there.
-const WINDOW: u64 = 8 << 20;
-/// Bytes of a message.
-const BLOCK: usize = 64 * 1024;
-/// Tell what was written at least so often.
-const REPORT_EVERY: u64 = WINDOW / 8;
 
 pub(crate) fn run(args: meet::Args) -> Result<()> {
     meet::run(pipe(args))
@@ -48,22 +43,33 @@ async fn pipe(args: meet::Args) -> Result<()> {
 async fn through(room: &mut Room) -> Result<()> {
     let mut peer = meet_somebody(room).await?;
     let channel = open(room, &mut peer).await?;
+    let mut watch = Watch {
+        room,
+        peer,
+        gone: None,
+        closed: false,
+    };
     let mut flow = Flow::new(channel);
-    loop {
-        if flow.is_done() {
-            flow.close().await;
-            return Ok(());
-        }
+    while !flow.is_done() {
         tokio::select! {
             biased;
             message = flow.channel.recv() => match message {
                 Some(message) => flow.receive(message).await?,
-                None => return flow.ended(room, &mut peer).await,
+                None => return flow.ended(&mut watch).await,
             },
-            read = flow.stdin.read(&mut flow.block[..]), if flow.may_read() => flow.send(read).await?,
-            () = flow.progress.tick() => flow.progress.show(flow.sent, flow.written),
+            said = flow.inward.advance(), if flow.inward.is_pending() => flow.say(said?).await?,
+            read = flow.outward.read(), if flow.outward.may_read() => {
+                let message = flow.outward.message(read)?;
+                flow.channel.send(message).await?;
+            }
+            () = flow.progress.tick() => flow.show(),
+            note = watch.notice() => if let Some(note) = note {
+                flow.progress.line(note);
+            },
         }
     }
+    flow.close().await;
+    Ok(())
 }
 
 /// Waits for somebody with whom a connection comes about.
@@ -129,25 +135,60 @@ async fn open(room: &mut Room, peer: &mut Peer) -> Result<Channel> {
     }
 }
 
+/// What happens beside the pipe's channel.
+struct Watch<'a> {
+    room: &'a mut Room,
+    peer: Peer,
+    /// How the other side left, once it has.
+    gone: Option<&'static str>,
+    /// One's own room is closed.
+    closed: bool,
+}
+
+impl Watch<'_> {
+    /// The next thing, and what a person should know of it. Cancel-safe.
+    async fn notice(&mut self) -> Option<&'static str> {
+        tokio::select! {
+            event = self.room.next_event(), if !self.closed => match event {
+                Some(RoomEvent::Signaling { online: false }) => {
+                    return Some("the server is lost; the pipe goes on without it");
+                }
+                Some(RoomEvent::Signaling { online: true }) => return Some("the server is back"),
+                Some(RoomEvent::PeerLeft(reason)) => self.gone = Some(farewell(reason)),
+                Some(_) => {}
+                None => self.closed = true,
+            },
+            event = self.peer.next_event(), if self.gone.is_none() => match event {
+                Some(PeerEvent::Closed(reason)) => self.gone = Some(farewell(reason)),
+                Some(_) => {}
+                None => self.gone = Some("the other side vanished"),
+            },
+            else => std::future::pending().await,
+        }
+        None
+    }
+
+    /// Why the channel ended: where the other side has left, its goodbye is on the way.
+    async fn reason(&mut self) -> &'static str {
+        let gone = async {
+            loop {
+                match self.gone {
+                    Some(reason) => return reason,
+                    None => drop(self.notice().await),
+                }
+            }
+        };
+        tokio::time::timeout(wire::REASON, gone)
+            .await
+            .unwrap_or("the other side closed the pipe, or runs none,")
+    }
+}
+
 /// Both directions.
 struct Flow {
     channel: Channel,
-    stdin: Stdin,
-    stdout: Stdout,
-    block: Vec<u8>,
-    /// Bytes sent, and how many of them were written out over there.
-    sent: u64,
-    acknowledged: u64,
-    /// Our stdin has ended.
-    ended: bool,
-    /// The other side wants no more.
-    refused: bool,
-    /// Bytes written out here, how many of them the other side knows of, and how many there are in all.
-    written: u64,
-    reported: u64,
-    expected: Option<u64>,
-    /// Nobody reads our stdout any more.
-    broken: bool,
+    outward: Outward<Stdin>,
+    inward: Inward<Stdout>,
     progress: Progress,
 }
 
@@ -155,62 +196,31 @@ impl Flow {
     fn new(channel: Channel) -> Self {
         Self {
             channel,
-            stdin: tokio::io::stdin(),
-            stdout: tokio::io::stdout(),
-            block: vec![0; BLOCK],
-            sent: 0,
-            acknowledged: 0,
-            ended: false,
-            refused: false,
-            written: 0,
-            reported: 0,
-            expected: None,
-            broken: false,
+            outward: Outward::new(tokio::io::stdin()),
+            inward: Inward::new(tokio::io::stdout()),
             progress: Progress::start(),
         }
     }
 
-    fn may_read(&self) -> bool {
-        !self.ended && !self.refused && self.sent - self.acknowledged < WINDOW
-    }
-
     /// Both streams are through, as far as anybody wants them.
     fn is_done(&self) -> bool {
-        let outward = self.refused || (self.ended && self.acknowledged == self.sent);
-        let inward =
-            self.broken || (self.expected == Some(self.written) && self.reported == self.written);
-        outward && inward
-    }
-
-    /// What was read of stdin.
-    async fn send(&mut self, read: io::Result<usize>) -> Result<()> {
-        let count = read?;
-        if count == 0 {
-            self.ended = true;
-            return self.say(Control::End { total: self.sent }).await;
-        }
-        self.sent += count as u64;
-        let bytes = self.block[..count].to_vec();
-        Ok(self.channel.send(bytes).await?)
+        self.outward.is_done() && self.inward.is_done()
     }
 
     async fn receive(&mut self, message: Message) -> Result<()> {
         match message {
-            Message::Binary(bytes) => self.write(&bytes).await,
+            Message::Binary(bytes) => self.inward.take(bytes),
             Message::Text(text) => match Control::read(&text) {
-                Some(Control::Read { total }) if total <= self.sent => {
-                    self.acknowledged = self.acknowledged.max(total);
-                    Ok(())
-                }
+                Some(Control::Read { total }) => self.outward.acknowledge(total),
                 Some(Control::End { total }) => {
-                    self.expected = Some(total);
-                    self.report(true).await
+                    let said = self.inward.end(total)?;
+                    self.say(said).await
                 }
                 Some(Control::Closed) => {
-                    self.refused = true;
+                    self.outward.refuse();
                     Ok(())
                 }
-                _ => Err(anyhow!(
+                None => Err(anyhow!(
                     "the other side said something that is no part of a pipe"
                 )),
             },
@@ -218,70 +228,39 @@ impl Flow {
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.broken {
-            return Ok(());
+    async fn say(&mut self, control: Option<Control>) -> Result<()> {
+        if let Some(control) = control {
+            self.channel.send(control.write()).await?;
         }
-        let mut result = self.stdout.write_all(bytes).await;
-        if result.is_ok() {
-            result = self.stdout.flush().await;
-        }
-        match result {
-            Ok(()) => {
-                self.written += bytes.len() as u64;
-                self.report(false).await
-            }
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.broken = true;
-                self.say(Control::Closed).await
-            }
-            Err(error) => Err(anyhow::Error::from(error).context("could not write to stdout")),
-        }
+        Ok(())
     }
 
-    /// Tells how much was written, when it is worth a message.
-    async fn report(&mut self, now: bool) -> Result<()> {
-        let through = self.expected == Some(self.written);
-        if !now && !through && self.written - self.reported < REPORT_EVERY {
-            return Ok(());
-        }
-        self.reported = self.written;
-        self.say(Control::Read {
-            total: self.written,
-        })
-        .await
+    fn show(&self) {
+        self.progress
+            .show(self.outward.sent(), self.inward.written());
     }
 
-    async fn say(&mut self, control: Control) -> Result<()> {
-        Ok(self.channel.send(control.write()).await?)
+    fn finish(&self) {
+        self.progress
+            .end(self.outward.sent(), self.inward.written());
     }
 
     /// All is through; the other side has our last word when the channel has closed.
     async fn close(self) {
-        self.progress.end(self.sent, self.written);
+        self.finish();
         let _ = tokio::time::timeout(wire::CLOSING, self.channel.close()).await;
     }
 
-    /// The channel ended. That is well if all was through.
-    async fn ended(self, room: &mut Room, peer: &mut Peer) -> Result<()> {
-        self.progress.end(self.sent, self.written);
-        if self.is_done() {
+    /// The channel ended. That is well if all was through; what has come is written out in any case.
+    async fn ended(mut self, watch: &mut Watch<'_>) -> Result<()> {
+        while self.inward.is_pending() {
+            self.inward.advance().await?;
+        }
+        self.finish();
+        if self.outward.is_done() && self.inward.is_through() {
             return Ok(());
         }
-        let reason = loop {
-            tokio::select! {
-                event = peer.next_event() => match event {
-                    Some(PeerEvent::Closed(reason)) => break farewell(reason),
-                    Some(_) => {}
-                    None => break "the other side vanished",
-                },
-                event = room.next_event() => match event {
-                    Some(RoomEvent::PeerLeft(reason)) => break farewell(reason),
-                    Some(_) => {}
-                    None => break "the other side vanished",
-                },
-            }
-        };
+        let reason = watch.reason().await;
         Err(anyhow!("{reason} before everything was through"))
     }
 }

@@ -52,12 +52,12 @@ pub enum LinkError {
 ///
 /// # Errors
 ///
-/// [`LinkError`] when there is no room name in it.
+/// [`LinkError`] when there is no room name in it, or what stands before it is no web address.
 pub fn parse_room(link_or_code: &str) -> Result<(RoomName, Option<ServerUrl>), LinkError> {
     let text = link_or_code.trim();
     let (server, name) = match text.split_once('#') {
         Some(("", name)) => (None, name),
-        Some((page, name)) => (Some(page.parse().map_err(|_| LinkError::NoRoom)?), name),
+        Some((page, name)) => (Some(page.parse()?), name),
         None => (None, text),
     };
     let decoded = percent_decode_str(name)
@@ -139,7 +139,11 @@ mod tests {
         );
         assert_eq!(parsed("#nest"), Ok(("nest".into(), None)));
         assert_eq!(parsed("https://crows.example/"), Err(LinkError::NoRoom));
-        assert_eq!(parsed("ftp://crows.example/#nest"), Err(LinkError::NoRoom));
+        let text = "ftp://crows.example/".to_owned();
+        assert_eq!(
+            parsed("ftp://crows.example/#nest"),
+            Err(LinkError::NotAnAddress { text })
+        );
         assert_eq!(parsed(""), Err(LinkError::NoRoom));
     }
 

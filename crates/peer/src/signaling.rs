@@ -102,7 +102,10 @@ async fn run(
             return (
                 RoomError::Unreachable {
                     url: url.to_owned(),
-                    reason: error.to_string(),
+                    reason: match error {
+                        tungstenite::Error::Io(error) => error.to_string(),
+                        error => error.to_string(),
+                    },
                 },
                 String::new(),
             );

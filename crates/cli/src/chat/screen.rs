@@ -5,15 +5,19 @@ use std::sync::Mutex;
 use std::thread;
 
 use anyhow::{Context, Result};
+use nix::sys::termios::{SetArg, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::{DefaultEditor, ExternalPrinter};
+use tokio::io::{AsyncWriteExt, Stdout};
 use tokio::sync::mpsc;
 
-use crate::output;
+use crate::output::{self, harmless};
 
 /// Lines typed ahead at most.
 const LINES: usize = 64;
 const PROMPT: &str = "> ";
+/// The prompt is wiped, and pasted text is not marked any more (`ESC [ ? 2004`, as the editor asked for).
+const LEAVE_EDITING: &[u8] = b"\r\x1b[K\x1b[?2004l";
 
 /// What was typed.
 #[derive(Debug)]
@@ -25,8 +29,16 @@ pub(super) enum Line {
 
 /// See the module.
 pub(super) enum Screen {
-    Terminal(Mutex<Box<dyn ExternalPrinter + Send>>),
-    Plain,
+    Terminal {
+        printer: Mutex<Box<dyn ExternalPrinter + Send>>,
+        /// As it was before the editor took it over; the editor's thread sits in a read when the chat ends elsewhere.
+        before: Option<Termios>,
+    },
+    Plain {
+        stdout: Stdout,
+        /// A person reads what nobody can type to: escape codes must not reach the terminal there either.
+        watched: bool,
+    },
 }
 
 impl Screen {
@@ -36,45 +48,68 @@ impl Screen {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal())
         {
             thread::spawn(move || read_plain(&typed));
-            return Ok((Self::Plain, lines));
+            let (stdout, watched) = (tokio::io::stdout(), io::stdout().is_terminal());
+            return Ok((Self::Plain { stdout, watched }, lines));
         }
+        let before = tcgetattr(io::stdin()).ok();
         let mut editor = DefaultEditor::new().context("could not take over the terminal")?;
         let printer = editor
             .create_external_printer()
             .context("could not take over the terminal")?;
         thread::spawn(move || read_edited(editor, &typed));
-        Ok((Self::Terminal(Mutex::new(Box::new(printer))), lines))
+        let printer: Box<dyn ExternalPrinter + Send> = Box::new(printer);
+        let printer = Mutex::new(printer);
+        Ok((Self::Terminal { printer, before }, lines))
     }
 
     pub(super) fn is_terminal(&self) -> bool {
-        matches!(self, Self::Terminal(_))
+        matches!(self, Self::Terminal { .. })
     }
 
-    /// What the other side wrote.
-    pub(super) fn message(&self, text: &str) {
-        match self {
-            Self::Terminal(_) => self.print(&format!("\u{1b}[1mthem\u{1b}[0m  {}", harmless(text))),
-            Self::Plain => {
-                // Where nobody reads stdout any more, the next line to send finds that out.
-                let _ = writeln!(io::stdout().lock(), "{text}");
-            }
-        }
+    /// What the other side wrote. An error of kind [`io::ErrorKind::BrokenPipe`] says that nobody reads here any more.
+    pub(super) async fn message(&mut self, text: &str) -> io::Result<()> {
+        let Self::Plain { stdout, watched } = self else {
+            self.print(&format!("\u{1b}[1mthem\u{1b}[0m  {}", harmless(text)));
+            return Ok(());
+        };
+        let line = if *watched {
+            format!("{}\n", harmless(text))
+        } else {
+            format!("{text}\n")
+        };
+        stdout.write_all(line.as_bytes()).await?;
+        stdout.flush().await
     }
 
     /// What happens.
     pub(super) fn status(&self, text: &str) {
         match self {
-            Self::Terminal(_) => self.print(&format!("\u{1b}[2m{}\u{1b}[0m", harmless(text))),
-            Self::Plain => output::line(&harmless(text)),
+            Self::Terminal { .. } => self.print(&format!("\u{1b}[2m{}\u{1b}[0m", harmless(text))),
+            Self::Plain { .. } => output::line(text),
         }
     }
 
     fn print(&self, text: &str) {
-        if let Self::Terminal(printer) = self
+        if let Self::Terminal { printer, .. } = self
             && let Ok(mut printer) = printer.lock()
         {
             // The editor is gone where this fails, and the chat is about to end.
             let _ = printer.print(format!("{text}\n"));
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if let Self::Terminal {
+            before: Some(before),
+            ..
+        } = self
+        {
+            // A terminal that is gone needs nothing back.
+            let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, before);
+            let _ = io::stdout().lock().write_all(LEAVE_EDITING);
+            let _ = io::stdout().lock().flush();
         }
     }
 }
@@ -104,36 +139,5 @@ fn read_edited(mut editor: DefaultEditor, typed: &mpsc::Sender<Line>) {
         if typed.blocking_send(line).is_err() || ended {
             return;
         }
-    }
-}
-
-/// Text that cannot move the cursor, change colours or turn the reading direction of what stands around it.
-fn harmless(text: &str) -> String {
-    let spoils = |character: char| {
-        (character.is_control() && character != '\n' && character != '\t')
-            || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    text.chars()
-        .map(|character| {
-            if spoils(character) {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn escape_codes_do_not_reach_the_terminal() {
-        assert_eq!(
-            harmless("a\u{1b}[2Jb\r\u{9b}0m\u{202e}c"),
-            "a\u{fffd}[2Jb\u{fffd}\u{fffd}0m\u{fffd}c"
-        );
-        assert_eq!(harmless("Krähe\n\tcaw"), "Krähe\n\tcaw");
     }
 }

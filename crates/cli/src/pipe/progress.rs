@@ -44,6 +44,14 @@ impl Progress {
         );
     }
 
+    /// A line for people, in place of this one.
+    pub(super) fn line(&self, text: &str) {
+        if self.interval.is_some() {
+            let _ = write!(io::stderr().lock(), "\r\u{1b}[K");
+        }
+        crate::output::line(text);
+    }
+
     pub(super) fn end(&self, sent: u64, received: u64) {
         if self.interval.is_some() {
             self.show(sent, received);

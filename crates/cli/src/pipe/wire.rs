@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 pub(super) const LABEL: &str = "pipe";
 pub(super) const PROTOCOL: &str = "crowfly-pipe.1";
+/// Bytes that may be on their way and not written out over there.
+pub(super) const WINDOW: u64 = 8 << 20;
+/// For the other side to say why it closed the channel, where it leaves as a whole.
+pub(super) const REASON: Duration = Duration::from_secs(1);
 /// For the other side to take note of the channel's end.
 pub(super) const CLOSING: Duration = Duration::from_secs(3);
 
