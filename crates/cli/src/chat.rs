@@ -52,28 +52,46 @@ struct Talk {
 }
 
 impl Talk {
-    /// Until something ends it.
+    /// Until something ends it. Where nobody reads what the other side says, that is an end like any other.
     async fn run(&mut self, room: &mut Room, lines: &mut mpsc::Receiver<Line>) -> Result<()> {
         loop {
-            tokio::select! {
+            let shown = tokio::select! {
                 event = room.next_event() => match event {
                     Some(event) => {
-                        if let Some(result) = self.room_event(event) {
+                        let shown = self.last_words(&event).await;
+                        if shown.is_ok() && let Some(result) = self.room_event(event) {
                             return result;
                         }
+                        shown
                     }
                     None => return Ok(()),
                 },
-                event = next(&mut self.peer) => match self.peer_event(event).await {
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                    written => written.context("could not write to stdout")?,
-                },
+                event = next(&mut self.peer) => self.peer_event(event).await,
                 line = lines.recv(), if self.takes_lines() => match line {
-                    Some(Line::Text(text)) => self.say(text).await,
+                    Some(Line::Text(text)) => {
+                        self.say(text).await;
+                        Ok(())
+                    }
                     Some(Line::End) | None => return Ok(()),
                 },
+            };
+            match shown {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                shown => shown.context("could not write to stdout")?,
             }
         }
+    }
+
+    /// The room may know that somebody has left before all that they said has been shown.
+    async fn last_words(&mut self, event: &RoomEvent) -> io::Result<()> {
+        if matches!(event, RoomEvent::PeerLeft(_) | RoomEvent::Closed(_))
+            && let Some(mut peer) = self.peer.take()
+        {
+            while let Some(event) = peer.next_event().await {
+                self.peer_event(Some(event)).await?;
+            }
+        }
+        Ok(())
     }
 
     /// On a terminal always; of a script only once somebody hears.

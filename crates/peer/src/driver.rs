@@ -170,7 +170,7 @@ impl Driver {
             match happened {
                 Happened::Leave => {
                     leaving = true;
-                    self.core.leave(now);
+                    self.leave(now);
                 }
                 Happened::Readable => self.receive(now),
                 Happened::Messages => self.send(now, messages),
@@ -243,6 +243,16 @@ impl Driver {
                 peer.send(pairing, now, message);
             }
         }
+    }
+
+    /// What was accepted for sending before goes before the goodbye.
+    fn leave(&mut self, now: Instant) {
+        let mut accepted = Vec::new();
+        if let Some(peer) = &mut self.peer {
+            accepted.extend(std::iter::from_fn(|| peer.outgoing.try_recv().ok()));
+        }
+        self.send(now, accepted);
+        self.core.leave(now);
     }
 
     fn command(&mut self, now: Instant, command: Command) {

@@ -102,6 +102,15 @@ enum Patience {
     End(EndReason),
 }
 
+/// One's own goodbye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goodbye {
+    Unsaid,
+    /// It waits for what was sent before: with it, the other side closes all channels.
+    Due,
+    Said,
+}
+
 /// Everything between two peers.
 pub(crate) struct Pairing {
     role: Role,
@@ -123,6 +132,7 @@ pub(crate) struct Pairing {
     reading: bool,
     presence: Presence,
     departing: Option<EndReason>,
+    goodbye: Goodbye,
     ended: Option<EndReason>,
     traced: (u64, u32),
     /// Payloads refused so far.
@@ -165,6 +175,7 @@ impl Pairing {
             reading: true,
             presence: Presence::Online,
             departing: None,
+            goodbye: Goodbye::Unsaid,
             ended: None,
             traced: (0, 0),
             refusals: 0,
@@ -340,24 +351,17 @@ impl Pairing {
         }
     }
 
-    /// Says goodbye where the other side can hear it.
+    /// Says goodbye where the other side can hear it, once it has everything that was sent before.
     pub(crate) fn goodbye(&mut self, now: Instant) {
-        if self.ended.is_some() {
-            return;
+        if self.ended.is_none() && self.goodbye == Goodbye::Unsaid {
+            self.goodbye = Goodbye::Due;
+            self.part(now);
         }
-        self.send_goodbye(now);
-        self.trace
-            .note(now, None, Kind::Message, "goodbye-sent", Detail::new());
     }
 
-    /// Whether nothing of ours is still on its way.
+    /// Whether goodbye was said, and nothing of ours is still on its way.
     pub(crate) fn is_drained(&mut self) -> bool {
-        let idle = self.main.as_ref().is_none_or(MainChannel::is_idle);
-        let stats = self
-            .session
-            .association()
-            .map(|association| association.stats());
-        idle && stats.is_none_or(|stats| stats.in_flight == 0 && stats.buffered == 0)
+        self.goodbye != Goodbye::Due && self.is_quiet()
     }
 
     /// The next output; until [`Output::Timeout`] there are more.

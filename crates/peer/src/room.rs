@@ -66,7 +66,10 @@ pub enum JoinError {
 pub enum RoomEvent {
     /// Somebody sits opposite: who joined, or for the joiner who waited.
     Peer(Peer),
-    /// It is over with that peer; the room waits for the next.
+    /// It is over with that peer; the room waits for the next. The peer's own events up to [`PeerEvent::Closed`], its last messages
+    /// among them, wait in [`Peer::next_event`] until they are taken.
+    ///
+    /// [`PeerEvent::Closed`]: crate::PeerEvent::Closed
     PeerLeft(EndReason),
     /// The connection to the server was lost, or is back. Peers that are connected do not need it.
     Signaling {

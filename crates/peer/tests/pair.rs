@@ -61,6 +61,21 @@ async fn two_native_peers_talk() {
 }
 
 #[tokio::test]
+async fn what_was_sent_before_leaving_arrives() {
+    let server = server().await;
+    for _ in 0..20 {
+        let ((_waiting, mut waited), (joining, joined)) = pair(&server).await;
+        joined.send("first").await.expect("sent");
+        joined.send(vec![7; 100_000]).await.expect("sent");
+        joined.send("last").await.expect("sent");
+        joining.leave().await;
+        assert_eq!(message(&mut waited).await, Message::from("first"));
+        assert_eq!(message(&mut waited).await.len(), 100_000);
+        assert_eq!(message(&mut waited).await, Message::from("last"));
+    }
+}
+
+#[tokio::test]
 async fn two_native_peers_need_no_server() {
     use crowfly_peer::manual;
     let (offer, offered) = manual::offer(manual::Options::default())

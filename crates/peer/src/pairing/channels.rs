@@ -72,10 +72,7 @@ impl Pairing {
     /// Whether more may be queued for sending: nothing waits here, and little with the association.
     pub(crate) fn has_room(&mut self) -> bool {
         let main = self.main.as_ref().map_or(0, super::MainChannel::bytes);
-        let pending = self
-            .channels
-            .values()
-            .any(|extra| !extra.pending.is_empty());
+        let pending = self.has_pending();
         let ids: Vec<ChannelId> = self.channels.keys().copied().collect();
         let Some(association) = self.session.association() else {
             return false;
@@ -85,6 +82,12 @@ impl Pairing {
             .map(|id| association.buffered_amount(id))
             .sum();
         !pending && main + buffered < HIGH_WATER
+    }
+
+    /// Whether messages of further channels wait here.
+    pub(super) fn has_pending(&self) -> bool {
+        let mut channels = self.channels.values();
+        channels.any(|extra| !extra.pending.is_empty())
     }
 
     /// Bytes queued and not sent, over all channels.
@@ -102,7 +105,8 @@ impl Pairing {
             return false;
         }
         let main = self.fill_main(now);
-        self.fill_channels(now) || main
+        let further = self.fill_channels(now);
+        self.part(now) || further || main
     }
 
     fn fill_channels(&mut self, now: Instant) -> bool {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crowfly_sctp::{self as sctp, ChannelId, ChannelOptions};
 
-use super::{EndReason, Event, PROTOCOL, Pairing, Patience, PeerError, Presence};
+use super::{EndReason, Event, Goodbye, PROTOCOL, Pairing, Patience, PeerError, Presence};
 use crate::frames::{self, Frame, Kind as FrameKind};
 use crate::inbox::Inbox;
 use crate::liveness::{Liveness, TICK};
@@ -139,9 +139,24 @@ impl Pairing {
         self.send_frame(now, frames::write(FrameKind::Ping, 0, id, &[]));
     }
 
-    /// Behind everything that was sent before.
-    pub(super) fn send_goodbye(&mut self, now: Instant) {
+    /// Says the goodbye that is due, if its time has come; whether it did.
+    pub(super) fn part(&mut self, now: Instant) -> bool {
+        if self.goodbye != Goodbye::Due || !self.is_quiet() {
+            return false;
+        }
+        self.goodbye = Goodbye::Said;
         self.send_frame(now, frames::write(FrameKind::Goodbye, 0, 0, &[]));
+        self.trace
+            .note(now, None, Kind::Message, "goodbye-sent", Detail::new());
+        true
+    }
+
+    /// Whether the other side has all that was sent on any channel.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        let idle = self.main.as_ref().is_none_or(MainChannel::is_idle) && !self.has_pending();
+        let association = self.session.association();
+        let stats = association.map(|association| association.stats());
+        idle && stats.is_none_or(|stats| stats.in_flight == 0 && stats.buffered == 0)
     }
 
     /// Hands frames to the association while it holds less than the high-water mark; whether it did.

@@ -223,6 +223,30 @@ fn a_goodbye_comes_behind_what_was_sent_before() {
 }
 
 #[test]
+fn a_goodbye_waits_for_what_is_still_in_the_queue() {
+    let mut pair = Pair::open(Duration::from_millis(20));
+    let options = ChannelOptions::labeled("beside".to_owned());
+    let beside = pair.sides[1].open_channel(pair.now, options).expect("open");
+    let film = Message::from(vec![7; 3 << 20]);
+    pair.sides[1].send(pair.now, film.clone());
+    for _ in 0..8 {
+        let message = Message::from(vec![8; 250_000]);
+        pair.sides[1].send_on(pair.now, beside, message);
+    }
+    pair.sides[1].goodbye(pair.now);
+    assert!(!pair.sides[1].is_drained());
+    pair.run_until(|pair| pair.has(0, ended(EndReason::Goodbye)));
+    assert!(pair.has(
+        0,
+        |event| matches!(event, Event::Message(message) if *message == film)
+    ));
+    let beside = |event: &&Event| matches!(event, Event::ChannelMessage { .. });
+    assert_eq!(pair.events[0].iter().filter(beside).count(), 8);
+    pair.run_until(|pair| pair.wire.is_empty());
+    assert!(pair.sides[1].is_drained());
+}
+
+#[test]
 fn nothing_is_sent_to_who_has_left() {
     let mut pair = Pair::open(Duration::from_millis(5));
     pair.sides[1].goodbye(pair.now);
