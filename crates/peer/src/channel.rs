@@ -1,5 +1,6 @@
 //! A further data channel: any options, messages as they are.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crowfly_sctp as sctp;
@@ -7,7 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::inflow::Held;
 use crate::message::Message;
-use crate::peer::{Command, Outgoing, SendError, Target};
+use crate::peer::{Command, Outgoing, SendError, Shared, Target};
 
 /// How a channel is opened: RTCDataChannelInit (W3C WebRTC §6.1) and the label.
 ///
@@ -20,15 +21,15 @@ use crate::peer::{Command, Outgoing, SendError, Target};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChannelOptions {
-    /// A name; it need not be unique. At most 65,535 bytes.
+    /// A name; it need not be unique. At most 65,535 bytes (RFC 8832 §5.1).
     pub label: String,
-    /// The subprotocol spoken on it.
+    /// The subprotocol spoken on it, possibly empty; at most 65,535 bytes. `crowfly.1` is the main channel's.
     pub protocol: String,
-    /// Messages arrive in the order they were sent.
+    /// Messages arrive in the order they were sent (RFC 8831 §6.6).
     pub ordered: bool,
     /// How hard messages are tried.
     pub reliability: Reliability,
-    /// An id that both sides agreed on; nothing is said on the wire then.
+    /// An id that both sides agreed on, below 65,535; nothing is said on the wire then (RFC 8831 §6.4).
     pub negotiated: Option<u16>,
 }
 
@@ -41,7 +42,7 @@ pub enum Reliability {
     Reliable,
     /// Sent again at most so often.
     MaxRetransmits(u16),
-    /// For so long.
+    /// For so long, to the millisecond.
     MaxLifetime(Duration),
 }
 
@@ -68,6 +69,7 @@ pub struct Channel {
     incoming: mpsc::UnboundedReceiver<(Message, Held)>,
     outgoing: mpsc::Sender<Outgoing>,
     control: mpsc::UnboundedSender<Command>,
+    shared: Arc<Shared>,
 }
 
 impl ChannelOptions {
@@ -125,6 +127,7 @@ impl Channel {
         incoming: mpsc::UnboundedReceiver<(Message, Held)>,
         outgoing: mpsc::Sender<Outgoing>,
         control: mpsc::UnboundedSender<Command>,
+        shared: Arc<Shared>,
     ) -> Self {
         Self {
             id,
@@ -132,6 +135,7 @@ impl Channel {
             incoming,
             outgoing,
             control,
+            shared,
         }
     }
 
@@ -145,21 +149,30 @@ impl Channel {
         &self.options.label
     }
 
-    /// Its stream id.
+    /// Its SCTP stream id (RFC 8831 §6.4).
     pub fn id(&self) -> u16 {
         self.id.stream()
     }
 
-    /// Sends one message, whole; waits while too much is queued. A [`Message::Blob`] goes as its bytes.
+    /// Sends one message, whole; waits while too much is queued. A [`Message::Blob`] goes as its bytes. A message that was taken is
+    /// delivered as [`ChannelOptions::reliability`] has it, unless the channel ends.
     ///
     /// # Errors
     ///
     /// [`SendError::Closed`] when the channel or the peer is gone, [`SendError::TooLarge`] when the other side takes no message of
     /// that size.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        let message = message.into();
+        let (size, limit) = (message.len(), self.shared.max_message_size());
+        if size > limit {
+            return Err(SendError::TooLarge { size, limit });
+        }
+        if self.incoming.is_closed() {
+            return Err(SendError::Closed);
+        }
         let outgoing = Outgoing {
             target: Target::Channel(self.id),
-            message: message.into(),
+            message,
         };
         self.outgoing
             .send(outgoing)
@@ -172,7 +185,8 @@ impl Channel {
         self.incoming.recv().await.map(|(message, _)| message)
     }
 
-    /// Closes it behind what was sent on it, and waits until the other side has all of that. Messages that still arrive are dropped.
+    /// Closes it behind what was sent on it, and waits until the other side has all of that (RFC 8831 §6.7). Messages that still
+    /// arrive are dropped.
     pub async fn close(mut self) {
         // Behind what is queued for sending: a close that overtakes messages would lose them.
         let closing = Outgoing {

@@ -12,16 +12,18 @@ use crate::inflow::{Held, Inflow};
 use crate::link::ServerUrl;
 use crate::link_to_peer::LinkToPeer;
 use crate::names::{self, Multicast};
-use crate::pairing::{self, CandidateName, EndReason};
+use crate::pairing::{self, CandidateName};
 use crate::peer::{Command, Outgoing};
 use crate::room::{Room, RoomEvent};
-use crate::room_core::{self, CloseReason, Config, Output, RoomCore, RoomError, Secrets};
+use crate::room_core::{self, Config, Departure, Output, RoomCore, RoomError, Secrets};
 use crate::session::Certificate;
 use crate::signaling::{Connection, Incoming};
 use crate::sockets::Sockets;
 
 /// Messages handed on before the sockets are looked at again.
 const SEND_BURST: usize = 64;
+/// Bytes of a channel's label (RFC 8832 §5.1).
+const MAX_LABEL: usize = 65_535;
 /// Names looked up at once; the other side may tell any number of them, one after the other.
 const MAX_LOOK_UPS: usize = 16;
 /// tokio's timer has a grain of a millisecond; what is due sooner is not slept for.
@@ -319,14 +321,15 @@ impl Driver {
                     link.tell(self.core.pairing(), event);
                 }
             }
-            room_core::Event::PeerLeft(reason) => self.peer_left(reason),
+            room_core::Event::PeerLeft(departure) => self.peer_left(departure),
             room_core::Event::Signaling { online } => {
                 self.seated();
                 self.emit(RoomEvent::Signaling { online });
             }
             room_core::Event::Problem(error) => self.emit(RoomEvent::Problem(error)),
             room_core::Event::Closed(reason) => {
-                self.peer_left(end_of(&reason));
+                // Told already, or the room was never entered.
+                self.peer = None;
                 self.emit(RoomEvent::Closed(reason));
             }
         }
@@ -352,9 +355,10 @@ impl Driver {
         self.seat.clone()
     }
 
-    fn peer_left(&mut self, reason: EndReason) {
+    fn peer_left(&mut self, departure: Departure) {
         if let Some(mut link) = self.peer.take() {
-            link.end(reason, self.core.last_trace());
+            let reason = departure.reason;
+            link.end(departure);
             self.emit(RoomEvent::PeerLeft(reason));
         }
     }
@@ -429,16 +433,6 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-fn end_of(reason: &CloseReason) -> EndReason {
-    match reason {
-        CloseReason::Left => EndReason::Leave,
-        CloseReason::Rejected(_) => EndReason::Rejected,
-        CloseReason::Replaced => EndReason::Replaced,
-        CloseReason::Ended(reason) => *reason,
-        CloseReason::Refused(_) => EndReason::Lost,
-    }
-}
-
 /// What a driver that was started is held by.
 pub(crate) struct Started {
     pub(crate) entered: oneshot::Receiver<Result<Arc<Mutex<Seat>>, RoomError>>,
@@ -450,7 +444,7 @@ pub(crate) struct Started {
 /// Binds the sockets and starts the driver.
 pub(crate) fn start(
     intent: room_core::Intent,
-    label: String,
+    mut label: String,
     ice_servers: Option<Vec<String>>,
     url: String,
     carried: Option<Carried>,
@@ -458,6 +452,7 @@ pub(crate) fn start(
     let no_network = |error: std::io::Error| RoomError::NoNetwork {
         reason: error.to_string(),
     };
+    label.truncate(label.floor_char_boundary(MAX_LABEL));
     let addresses = crate::gather::host_addresses();
     let (sockets, hosts) = Sockets::bind(&addresses).map_err(no_network)?;
     let secrets = draw_secrets()?;

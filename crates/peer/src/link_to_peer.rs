@@ -11,10 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 use crate::channel::{Channel, ChannelOptions, OpenError};
 use crate::inflow::{Held, Inflow};
 use crate::message::Message;
-use crate::pairing::{self, EndReason, Pairing};
+use crate::pairing::{self, Pairing};
 use crate::peer::{
     Command, OUTGOING, Outgoing, PathStats, Peer, PeerEvent, PeerSender, PeerStats, Shared, Target,
 };
+use crate::room_core::Departure;
 use crate::trace::Role;
 
 /// The driver's end of a [`Peer`].
@@ -95,14 +96,20 @@ impl LinkToPeer {
                 self.channels.remove(&channel);
             }
             pairing::Event::Problem(error) => self.emit(PeerEvent::Problem(error), 0),
-            pairing::Event::Ended(reason) => self.end(reason, String::new()),
+            // The room makes a departure of it.
+            pairing::Event::Ended(_) => {}
         }
     }
 
     /// Its end; afterwards every handle says so.
-    pub(crate) fn end(&mut self, reason: EndReason, trace: String) {
-        if !trace.is_empty() {
-            self.shared.set_trace(trace);
+    pub(crate) fn end(&mut self, departure: Departure) {
+        let Departure {
+            reason,
+            states,
+            trace,
+        } = departure;
+        if self.shared.end(states, trace) {
+            self.emit(PeerEvent::States(states), 0);
         }
         self.emit(PeerEvent::Closed(reason), 0);
         self.channels.clear();
@@ -161,9 +168,11 @@ impl LinkToPeer {
         let (messages, incoming) = mpsc::unbounded_channel();
         self.channels.insert(id, messages);
         let PeerSender {
-            outgoing, control, ..
+            outgoing,
+            control,
+            shared,
         } = self.sender.clone();
-        Channel::new(id, options, incoming, outgoing, control)
+        Channel::new(id, options, incoming, outgoing, control, shared)
     }
 
     fn emit(&self, event: PeerEvent, bytes: usize) {

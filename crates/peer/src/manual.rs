@@ -1,6 +1,6 @@
 //! Without a server: the offer and the answer are two texts, carried by any other means, as copy-and-paste.
 //!
-//! Each text is an RTCSessionDescription as JSON, with all candidates in it: what a page gets from
+//! Each text is an RTCSessionDescription (W3C WebRTC §4.7) as JSON, with all candidates in it: what a page gets from
 //! `JSON.stringify(pc.localDescription)` once gathering is complete, and what its `setRemoteDescription(JSON.parse(text))` takes.
 //!
 //! ```no_run
@@ -34,7 +34,7 @@ use crate::trace::Role;
 pub struct Options {
     /// STUN servers, `host` or `host:port`, to learn how own addresses look from outside. None: the two are in one network.
     pub stun_servers: Vec<String>,
-    /// Label of the main data channel.
+    /// Label of the main data channel; of more than 65,535 bytes the beginning.
     pub label: String,
 }
 
@@ -129,7 +129,7 @@ impl Offered {
 }
 
 impl Connection {
-    /// Says goodbye, waits at most a second for what is still being sent, and closes everything.
+    /// Waits at most a second until the other side has all that was sent, says goodbye, and closes everything.
     pub async fn leave(mut self) {
         let _ = self.leave.take().map(|leave| leave.send(()));
         let _ = self.task.await;

@@ -6,9 +6,9 @@ use bytes::Bytes;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Message {
-    /// Text.
+    /// Text (PPID 51, RFC 8831 §8; on the main channel within its frames).
     Text(String),
-    /// Bytes.
+    /// Bytes (PPID 53).
     Binary(Bytes),
     /// Bytes with a name, as a browser sends a File or a Blob; on the main channel only.
     Blob {

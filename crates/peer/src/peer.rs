@@ -83,25 +83,25 @@ pub enum SendError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeerStats {
-    /// Where packets go; `None` until a path is found.
+    /// Where packets go; `None` until a path is found (RFC 8445 §8).
     pub path: Option<PathStats>,
     /// Over the main channel (heartbeat), smoothed.
     pub round_trip: Option<Duration>,
-    /// Over ICE, the last connectivity check.
+    /// Over ICE, the last connectivity check (RFC 8445 §7).
     pub ice_round_trip: Option<Duration>,
-    /// SCTP packets sent.
+    /// Bytes of SCTP packets sent.
     pub bytes_sent: u64,
-    /// SCTP packets received.
+    /// Bytes of SCTP packets received.
     pub bytes_received: u64,
-    /// Queued for sending.
+    /// Bytes queued for sending, over all channels.
     pub buffered_amount: usize,
-    /// SCTP packets sent again.
+    /// DATA chunks sent again (RFC 9260 §6.3).
     pub chunks_retransmitted: u64,
-    /// What the congestion control allows in flight.
+    /// Bytes that the congestion control allows in flight (RFC 9260 §7).
     pub congestion_window: usize,
 }
 
-/// The two ends of a path.
+/// The two ends of a path; types as in W3C WebRTC §4.8.1.3 (RTCIceCandidateType).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PathStats {
@@ -246,7 +246,7 @@ impl PeerSender {
     ///
     /// [`SendError`] before the channel is open, and after its end; [`SendError::TooLarge`] and [`SendError::LongName`] at once.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        use crate::states::ChannelState::{Connecting, None as Missing};
+        use crate::states::ChannelState::{Closed, Connecting, None as Missing};
         let message = message.into();
         let (size, limit) = (message.len(), crate::inbox::MAX_IN_MEMORY);
         if size > limit {
@@ -255,8 +255,10 @@ impl PeerSender {
         if !crate::inbox::fits(&message) {
             return Err(SendError::LongName);
         }
-        if matches!(self.states().channel, Missing | Connecting) {
-            return Err(SendError::NotOpen);
+        match self.states().channel {
+            Missing | Connecting => return Err(SendError::NotOpen),
+            Closed => return Err(SendError::Closed),
+            _ => {}
         }
         let outgoing = Outgoing {
             target: Target::Main,
@@ -268,7 +270,7 @@ impl PeerSender {
             .map_err(|_| SendError::Closed)
     }
 
-    /// Opens a further data channel; messages may be sent on it at once. The other side gets [`PeerEvent::Channel`].
+    /// Opens a further data channel (RFC 8832); messages may be sent on it at once. The other side gets [`PeerEvent::Channel`].
     ///
     /// # Errors
     ///
@@ -278,9 +280,10 @@ impl PeerSender {
         asked.unwrap_or(Err(OpenError::NotConnected))
     }
 
-    /// The largest message a further channel takes, bytes; known once the other side is described.
+    /// The largest message a further channel takes, bytes: the other side's `max-message-size` (RFC 8841 §6.1). [`usize::MAX`] before
+    /// the other side is described, and where it takes any size.
     pub fn max_message_size(&self) -> usize {
-        self.shared.lock().max_message_size
+        self.shared.max_message_size()
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
@@ -308,8 +311,15 @@ impl Shared {
         now.max_message_size = max_message_size;
     }
 
-    pub(crate) fn set_trace(&self, trace: String) {
-        self.lock().trace = Some(trace);
+    pub(crate) fn max_message_size(&self) -> usize {
+        self.lock().max_message_size
+    }
+
+    /// Keeps how it was in the end; whether a state is another than before.
+    pub(crate) fn end(&self, states: PeerStates, trace: String) -> bool {
+        let mut now = self.lock();
+        now.trace = Some(trace);
+        std::mem::replace(&mut now.states, states) != states
     }
 
     /// Held for a copy, never over an await.

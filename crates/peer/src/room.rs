@@ -29,7 +29,7 @@ pub struct RoomOptions {
     pub name: Option<RoomName>,
     /// STUN servers, `host` or `host:port`, used instead of those that the signaling server hands out. Empty: host candidates only.
     pub ice_servers: Option<Vec<String>>,
-    /// Label of the main data channel. Its protocol is always `crowfly.1`.
+    /// Label of the main data channel; of more than 65,535 bytes (RFC 8832 §5.1) the beginning. Its protocol is always `crowfly.1`.
     pub label: String,
     /// [`join_room`] only: [`Room::token`] of an earlier visit, to take one's own seat back after a crash.
     pub token: Option<Token>,
@@ -192,7 +192,8 @@ impl Room {
         }
     }
 
-    /// Says goodbye in the channel, waits at most a second for what is still being sent, leaves the room, closes everything.
+    /// Waits at most a second until the other side has all that was sent, says goodbye in the channel, leaves the room, closes
+    /// everything. Who has more to send than that takes waits for an answer before leaving.
     pub async fn leave(mut self) {
         // The driver's end of it is gone only where the room is closed.
         let _ = self.leave.take().map(|leave| leave.send(()));

@@ -23,6 +23,7 @@ use crowfly_protocol::{
 use crate::gather::Reflexive;
 use crate::pairing::{self, CandidateName, EndReason, Pairing};
 use crate::session::{Certificate, Transmit};
+use crate::states::PeerStates;
 use crate::trace::Role;
 
 pub use self::outcome::{CloseReason, RoomError};
@@ -100,13 +101,22 @@ pub(crate) enum Event {
     /// Something of the peer.
     Pairing(pairing::Event),
     /// The pairing is over.
-    PeerLeft(EndReason),
+    PeerLeft(Departure),
     Signaling {
         online: bool,
     },
     Problem(RoomError),
     /// Out of the room.
     Closed(CloseReason),
+}
+
+/// A pairing that is over, as it is remembered: the next may have begun when this is heard.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    pub(crate) reason: EndReason,
+    pub(crate) states: PeerStates,
+    /// As JSON Lines.
+    pub(crate) trace: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,14 +236,6 @@ impl RoomCore {
         self.pairing
             .as_mut()
             .filter(|pairing| pairing.ended().is_none())
-    }
-
-    /// The trace of the pairing there is or was last.
-    pub(crate) fn last_trace(&self) -> String {
-        self.pairing
-            .as_ref()
-            .map(|pairing| pairing.trace().to_json_lines())
-            .unwrap_or_default()
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crowfly_peer::{
-    Message, Peer, PeerEvent, Room, RoomOptions, ServerUrl, create_room, join_room,
+    Message, Peer, PeerEvent, Room, RoomOptions, SendError, ServerUrl, create_room, join_room,
 };
 
 /// A server on a port of its own, for as long as the test runs.
@@ -76,6 +76,32 @@ async fn what_was_sent_before_leaving_arrives() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_sent_is_refused_at_once() {
+    let server = server().await;
+    let mut options = RoomOptions::new(server.clone());
+    options.label = "ü".repeat(100_000);
+    let mut waiting = create_room(options.clone()).await.expect("a room");
+    let joining = join_room(&waiting.link(), options).await;
+    let mut joining = joining.expect("the room");
+    let mut joined = joining.next_peer().await.expect("who waited");
+    assert_eq!(joined.send("caw").await, Err(SendError::NotOpen));
+    joined.opened().await.expect("open in spite of the label");
+    let blob = Message::Blob {
+        name: Some("x".repeat(256)),
+        media_type: String::new(),
+        data: Vec::new().into(),
+    };
+    assert_eq!(joined.send(blob).await, Err(SendError::LongName));
+    let waited = waiting.next_peer().await.expect("who joined");
+    waiting.leave().await;
+    assert_eq!(waited.send("caw").await, Err(SendError::Closed));
+    assert_eq!(waited.states().connection.as_str(), "closed");
+    assert!(waited.trace().await.contains("\"ended\""));
+    while joined.next_event().await.is_some() {}
+    assert_eq!(joined.send("caw").await, Err(SendError::Closed));
+}
+
+#[tokio::test]
 async fn two_native_peers_need_no_server() {
     use crowfly_peer::manual;
     let (offer, offered) = manual::offer(manual::Options::default())
@@ -127,6 +153,10 @@ async fn further_channels_carry_what_they_promise_and_close_behind_it() {
         (theirs.label(), theirs.options().ordered, theirs.id()),
         ("log", false, ours.id())
     );
+    let limit = joined.sender().max_message_size();
+    let (size, message) = (limit + 1, vec![0; limit + 1]);
+    let refused = Err(SendError::TooLarge { size, limit });
+    assert_eq!(ours.send(message).await, refused);
     for number in 0..200_u32 {
         ours.send(number.to_be_bytes().to_vec())
             .await
@@ -141,6 +171,7 @@ async fn further_channels_carry_what_they_promise_and_close_behind_it() {
         seen += 1;
     }
     assert_eq!(seen, 200);
+    assert_eq!(theirs.send("too late").await, Err(SendError::Closed));
     drop(theirs);
     closing.await.expect("closed");
 }

@@ -76,6 +76,6 @@ impl RoomCore {
         };
         pairing.end(now, reason);
         self.session = None;
-        self.emit(Event::PeerLeft(reason));
+        self.tell_departure(reason);
     }
 }

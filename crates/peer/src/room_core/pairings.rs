@@ -5,7 +5,7 @@ use std::time::Instant;
 use crowfly_protocol::{ClientMessage, PeerId, RejectReason, SessionId};
 use is::Candidate;
 
-use super::{CloseReason, Event, Phase, Queued, RoomCore, RoomError};
+use super::{CloseReason, Departure, Event, Phase, Queued, RoomCore, RoomError};
 use crate::gather::Reflexive;
 use crate::pairing::{self, EndReason, Pairing, Presence};
 use crate::trace::{Detail, Kind, Role};
@@ -108,18 +108,30 @@ impl RoomCore {
                 return;
             }
             if self.is_carried() {
+                self.tell_departure(reason);
                 return self.close(now, CloseReason::Ended(reason));
             }
             if self.token.is_none() {
                 return self.refused(now, RoomError::Left); // not even seated
             }
-            self.emit(Event::PeerLeft(reason));
+            self.tell_departure(reason);
             if matches!(
                 reason,
                 EndReason::Vanished | EndReason::Failed | EndReason::NoOffer
             ) {
                 self.free(now, session, role, presence, reason);
             }
+        }
+    }
+
+    pub(super) fn tell_departure(&mut self, reason: EndReason) {
+        if let Some(pairing) = &self.pairing {
+            let (states, trace) = (pairing.states(), pairing.trace().to_json_lines());
+            self.emit(Event::PeerLeft(Departure {
+                reason,
+                states,
+                trace,
+            }));
         }
     }
 

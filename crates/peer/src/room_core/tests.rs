@@ -152,6 +152,13 @@ impl Stage {
         self.events.iter().any(wanted)
     }
 
+    fn left(&self) -> Option<EndReason> {
+        self.events.iter().find_map(|event| match event {
+            Event::PeerLeft(departure) => Some(departure.reason),
+            _ => None,
+        })
+    }
+
     fn closed(&self) -> Option<&CloseReason> {
         self.events.iter().find_map(|event| match event {
             Event::Closed(reason) => Some(reason),
@@ -216,19 +223,35 @@ fn what_belongs_to_an_old_pairing_is_dropped() {
     let mut stage = Stage::created();
     stage.somebody_joins(session(7));
     stage.hear(&signal(session(7), r#"{"kind":"goodbye"}"#));
-    assert!(stage.has(|event| matches!(event, Event::PeerLeft(EndReason::Goodbye))));
+    assert_eq!(stage.left(), Some(EndReason::Goodbye));
     stage.somebody_joins(session(8));
     let count = stage.events.len();
     stage.hear(&signal(session(7), r#"{"kind":"goodbye"}"#));
     stage.hear(&signal(session(6), r#"{"kind":"goodbye"}"#));
     assert_eq!(stage.events.len(), count);
     assert!(stage.room.pairing().is_some());
-    assert_eq!(stage.room.last_trace().matches("stale-signal").count(), 2);
+    let pairing = stage.room.pairing().expect("somebody is there");
+    let trace = pairing.trace().to_json_lines();
+    assert_eq!(trace.matches("stale-signal").count(), 2);
     // And a pairing that is over does not begin again.
     stage.somebody_joins(session(7));
     let rejected = stage.said("reject").expect("a rejection");
     assert_eq!(rejected["session"], session(7).to_string());
     assert!(stage.room.pairing().is_some());
+}
+
+#[test]
+fn who_has_left_keeps_its_own_trace_and_states_when_the_next_comes() {
+    let mut stage = Stage::created();
+    stage.somebody_joins(session(7));
+    stage.somebody_joins(session(8));
+    let departure = stage.events.iter().find_map(|event| match event {
+        Event::PeerLeft(departure) => Some(departure),
+        _ => None,
+    });
+    let departure = departure.expect("the first made room for the second");
+    assert!(departure.trace.contains(&session(7).to_string()));
+    assert_eq!(departure.states.connection.as_str(), "closed");
 }
 
 #[test]
@@ -339,7 +362,7 @@ fn who_joins_without_an_offer_is_rejected_after_a_while() {
         stage.pass();
     }
     assert_eq!(stage.said("reject").expect("it is")["reason"], "no-offer");
-    assert!(stage.has(|event| matches!(event, Event::PeerLeft(EndReason::NoOffer))));
+    assert_eq!(stage.left(), Some(EndReason::NoOffer));
     assert!(!stage.room.is_closed());
 }
 
