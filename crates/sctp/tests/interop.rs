@@ -1,5 +1,10 @@
 //! Ours with `dcsctp` and with `rtc-sctp`, both roles, over paths that lose, reorder, repeat and spoil packets.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "which path a failed test was on; shown with the failure"
+)]
+
 mod stacks;
 
 use std::time::Duration;
