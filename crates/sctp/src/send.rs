@@ -264,7 +264,7 @@ impl Sender {
                 congestion.spurious_loss(arrival.bytes);
             }
             congestion.chunk_acked(now, &arrival.snapshot, arrival.bytes, arrival.retransmitted);
-            if !arrival.retransmitted {
+            if !arrival.retransmitted && !arrival.told_late {
                 newest = newest.max(Some(arrival.sent_at));
             }
         });

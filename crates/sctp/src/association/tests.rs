@@ -2,6 +2,7 @@
 
 mod anything;
 mod bed;
+mod recovery;
 
 use std::time::Duration;
 
