@@ -224,11 +224,11 @@ fn ids_are_reset_and_used_again() {
             bed.until(PATIENCE, "the messages have arrived", |bed| {
                 (0..2).all(|side| bed.side(side).count(channel) == before[side] + 10)
             });
-            for side in 0..2 {
+            for (side, before) in before.into_iter().enumerate() {
                 check(
                     &options,
                     &messages,
-                    &bed.side(side).received[&channel][before[side]..],
+                    &bed.side(side).received[&channel][before..],
                 );
             }
             bed.close(closer, channel);
