@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run hub`: the hub, under whatever its connections send.
+//! `cargo fuzz run -s none hub`: the hub, under whatever its connections send.
 #![no_main]
 
 #[path = "../harness/hub.rs"]

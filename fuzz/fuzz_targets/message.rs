@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run message`: the readers of the signaling wire.
+//! `cargo fuzz run -s none message`: the readers of the signaling wire.
 #![no_main]
 
 #[path = "../harness/message.rs"]

@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run packet`: the reader of SCTP packets.
+//! `cargo fuzz run -s none packet`: the reader of SCTP packets.
 #![no_main]
 
 #[path = "../harness/packet.rs"]

@@ -87,6 +87,9 @@ impl Association {
 
     /// Opens a data channel. Messages may be sent on it at once; before [`Event::Established`] they wait.
     pub fn open(&mut self, options: ChannelOptions) -> Result<ChannelId, OpenError> {
+        if self.is_ending() {
+            return Err(OpenError::Closed);
+        }
         self.channels.open(options)
     }
 
@@ -97,6 +100,9 @@ impl Association {
         channel: ChannelId,
         message: Message,
     ) -> Result<(), SendError> {
+        if self.is_ending() {
+            return Err(SendError::NotOpen);
+        }
         let queued = self.channels.held() + self.transport.queued();
         self.channels
             .send(channel, message, queued, self.max_send_buffer)?;
@@ -133,7 +139,7 @@ impl Association {
         self.channels.close(channel);
     }
 
-    /// Ends the association once everything queued was acknowledged (RFC 9260 §9.2).
+    /// Ends the association once everything queued was acknowledged (RFC 9260 §9.2). From now on nothing more is taken.
     pub fn shutdown(&mut self) {
         self.shutdown = true;
     }
@@ -155,6 +161,10 @@ impl Association {
             messages_ignored: self.channels.ignored(),
             ..self.transport.stats()
         }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.shutdown || self.transport.is_ending()
     }
 
     /// Hands to the transport what channels and user want of it.

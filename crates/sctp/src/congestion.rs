@@ -8,8 +8,6 @@
 
 mod bbr;
 mod cubic;
-#[cfg(test)]
-mod harness;
 mod hystart;
 mod pacer;
 mod rate;
@@ -120,17 +118,17 @@ pub(crate) enum Allowance {
 
 /// Figures of the congestion control, for people and programs to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CongestionStats {
+pub(crate) struct CongestionStats {
     /// Bytes allowed in flight.
-    pub window: usize,
+    pub(crate) window: usize,
     /// Bytes a second; `None` before anything was measured.
-    pub pacing_rate: Option<u64>,
+    pub(crate) pacing_rate: Option<u64>,
     /// Bytes a second that the path is believed to carry.
-    pub bandwidth: Option<u64>,
+    pub(crate) bandwidth: Option<u64>,
     /// The shortest round trip of late.
-    pub min_rtt: Option<Duration>,
+    pub(crate) min_rtt: Option<Duration>,
     /// What the algorithm is doing, by its standard name.
-    pub phase: &'static str,
+    pub(crate) phase: &'static str,
 }
 
 /// The congestion control of one path: sampler, controller and pacer.

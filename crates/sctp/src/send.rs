@@ -264,7 +264,7 @@ impl Sender {
                 congestion.spurious_loss(arrival.bytes);
             }
             congestion.chunk_acked(now, &arrival.snapshot, arrival.bytes, arrival.retransmitted);
-            if !arrival.retransmitted {
+            if !arrival.retransmitted && !arrival.told_late {
                 newest = newest.max(Some(arrival.sent_at));
             }
         });
@@ -290,9 +290,9 @@ impl Sender {
         self.probe = false;
     }
 
-    /// When [`Sender::handle_timeout`] or another packet is due.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        let paced = self.paced_until.filter(|_| self.has_data());
+    /// When [`Sender::handle_timeout`] or, if the state of the association `allows_data`, another packet is due.
+    pub(crate) fn deadline(&self, allows_data: bool) -> Option<Instant> {
+        let paced = self.paced_until.filter(|_| allows_data && self.has_data());
         [self.timer(), self.lost_at, paced]
             .into_iter()
             .flatten()

@@ -66,6 +66,14 @@ impl State {
             Self::Established | Self::ShutdownPending | Self::ShutdownReceived
         )
     }
+
+    /// The user's data was all sent and acknowledged; new data is not taken any more (RFC 9260 §9.2).
+    const fn is_drained(self) -> bool {
+        matches!(
+            self,
+            Self::ShutdownSent | Self::ShutdownAckSent | Self::Ended
+        )
+    }
 }
 
 /// A chunk that waits to be written.
@@ -254,6 +262,17 @@ impl Transport {
         self.reading = reading;
     }
 
+    /// Whether either side has begun to end the association: the user's messages are not taken any more (RFC 9260 §9.2).
+    pub(crate) const fn is_ending(&self) -> bool {
+        matches!(
+            self.state,
+            State::ShutdownPending
+                | State::ShutdownSent
+                | State::ShutdownReceived
+                | State::ShutdownAckSent
+        )
+    }
+
     /// Queues a message that is not empty. Before `Established` and after the end it goes nowhere.
     pub(crate) fn send(
         &mut self,
@@ -263,7 +282,7 @@ impl Transport {
         payload: Bytes,
         options: &SendOptions,
     ) {
-        if let Some(link) = self.link.as_mut().filter(|_| self.state != State::Ended) {
+        if let Some(link) = self.link.as_mut().filter(|_| !self.state.is_drained()) {
             // A peer that FORWARD TSN says nothing to would wait for ever for what was given up (RFC 3758 §3.3.1).
             let reliability = match link.capabilities.forward_tsn {
                 true => options.reliability,
@@ -401,7 +420,7 @@ impl Transport {
             .min();
         let mut consider = |at: Option<Instant>| deadline = deadline.into_iter().chain(at).min();
         if let Some(link) = &self.link {
-            consider(link.sender.deadline());
+            consider(link.sender.deadline(self.state.sends_data()));
             consider(link.receiver.sack_deadline());
             consider(link.resets.deadline());
         }

@@ -1,5 +1,10 @@
 //! Ours with `dcsctp` and with `rtc-sctp`, both roles, over paths that lose, reorder, repeat and spoil packets.
 
+#![allow(
+    clippy::print_stdout,
+    reason = "which path a failed test was on; shown with the failure"
+)]
+
 mod stacks;
 
 use std::time::Duration;
@@ -8,42 +13,14 @@ use crowfly_sctp::{ChannelOptions, Message, Reliability, Role};
 use crowfly_sim::{Link, Loss, seed};
 
 use stacks::bed::{Bed, check, numbered};
-use stacks::dcsctp::Dcsctp;
-use stacks::ours::Ours;
-use stacks::rtc::Rtc;
-use stacks::{Setup, Stack};
+use stacks::rivals::{self, Rival, dcsctp, rtc};
 
 /// With nothing new for so long, a transfer has stalled: it is more than the rivals' backed-off timeouts come to at these losses.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-type Rival = fn(Setup) -> Box<dyn Stack>;
-
-fn dcsctp(setup: Setup) -> Box<dyn Stack> {
-    Box::new(Dcsctp::new(setup))
-}
-
-fn rtc(setup: Setup) -> Box<dyn Stack> {
-    Box::new(Rtc::new(setup))
-}
-
-/// Ours on side 0, the rival on side 1.
-fn bed(rival: Rival, ours: Role, link: &Link, change: impl Fn(Setup) -> Setup) -> Bed {
-    let theirs = match ours {
-        Role::Client => Role::Server,
-        Role::Server => Role::Client,
-    };
+fn bed(rival: Rival, ours: Role, link: &Link) -> Bed {
     let seed = seed(5);
-    let setup = |role, seed| {
-        change(Setup {
-            seed,
-            ..Setup::new(role)
-        })
-    };
-    let stacks = [
-        Box::new(Ours::new(setup(ours, seed))),
-        rival(setup(theirs, seed + 1)),
-    ];
-    Bed::new(stacks, [link.clone(), link.clone()], seed)
+    rivals::bed(rival, ours, link, [seed, seed + 1], |setup| setup)
 }
 
 fn path() -> Link {
@@ -111,7 +88,7 @@ fn messages() -> Vec<Message> {
 fn talk(rival: Rival, ours: Role) {
     for (name, link) in paths() {
         println!("path: {name}");
-        let mut bed = bed(rival, ours, &link, |setup| setup);
+        let mut bed = bed(rival, ours, &link);
         let mut channels = Vec::new();
         for options in kinds() {
             if options.negotiated.is_some() {
@@ -223,7 +200,7 @@ fn every_channel_with_rtc_as_server() {
 fn large_unordered_messages_survive_what_is_given_up_around_them() {
     for rival in [dcsctp, rtc] {
         for ours in [Role::Client, Role::Server] {
-            let mut bed = bed(rival, ours, &path().loss(Loss::Random(0.10)), |setup| setup);
+            let mut bed = bed(rival, ours, &path().loss(Loss::Random(0.10)));
             let unordered = ChannelOptions {
                 ordered: false,
                 ..ChannelOptions::labeled("whole")

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 
+mod fuzz;
 mod parts;
 mod run;
 mod setup;
@@ -15,16 +16,17 @@ mod tidy;
 mod workspace;
 
 const HELP: &str = "\
-cargo xtask test [GROUP] [FILTER] [options]   everything, or one group: lint, rust, js, e2e, rfc6455
+cargo xtask test [GROUP] [FILTER] [options]   everything, or one group: lint, rust, fuzz, js, e2e, rfc6455
 cargo xtask setup                             installs what the tests need, or says how to
 cargo xtask tidy                              the house rules alone
 
   GROUP          lint: fmt, clippy, deny, tidy; rust: unit, integration and doc tests;
+                 fuzz: every target of fuzz/ for 60 s, two at a time;
                  js: tsc and node tests; e2e: Chromium and Firefox against the release binary;
                  rfc6455: the Autobahn suite against the WebSocket code of /ws
-  FILTER         rust: part of a test's name; js, e2e: part of a file's name, else of a test's name
+  FILTER         rust: part of a test's name; fuzz: of a target's; js, e2e: part of a file's name, else of a test's name
   --repeat N     run the tests N times, stop at the first failure
-  --long         the full-size runs (1 GiB transfers and the like)
+  --long         the full-size runs (1 GiB transfers, ten minutes a fuzz target)
   --screenshots  e2e writes its pictures to target/screenshots
   --no-setup     install nothing, take what is there
 ";

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::run::{Outcome, stream};
 use crate::setup::{self, Need};
-use crate::{tidy, workspace};
+use crate::{fuzz, tidy, workspace};
 
 /// Beyond this a part hangs: the whole check takes less.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -37,6 +37,7 @@ impl Default for Options {
 pub(crate) enum Group {
     Lint,
     Rust,
+    Fuzz,
     Js,
     E2e,
     Rfc6455,
@@ -49,16 +50,20 @@ impl Group {
             None => vec![
                 Group::Lint,
                 Group::Rust,
+                Group::Fuzz,
                 Group::Js,
                 Group::E2e,
                 Group::Rfc6455,
             ],
             Some("lint") => vec![Group::Lint],
             Some("rust") => vec![Group::Rust],
+            Some("fuzz") => vec![Group::Fuzz],
             Some("js") => vec![Group::Js],
             Some("e2e") => vec![Group::E2e],
             Some("rfc6455") => vec![Group::Rfc6455],
-            Some(other) => bail!("no such group of tests: {other} (lint, rust, js, e2e, rfc6455)"),
+            Some(other) => {
+                bail!("no such group of tests: {other} (lint, rust, fuzz, js, e2e, rfc6455)")
+            }
         })
     }
 
@@ -66,6 +71,7 @@ impl Group {
         match self {
             Group::Lint => &[Part::Fmt, Part::Clippy, Part::Deny, Part::Tidy],
             Group::Rust => &[Part::RustTests, Part::DocTests],
+            Group::Fuzz => &[Part::Fuzz],
             Group::Js => &[Part::Tsc, Part::TscTests, Part::NodeTests],
             Group::E2e => &[Part::ReleaseBuild, Part::E2e],
             Group::Rfc6455 => &[Part::Autobahn],
@@ -76,6 +82,7 @@ impl Group {
         match self {
             Group::Lint => &[Need::Rustfmt, Need::Clippy, Need::CargoDeny],
             Group::Rust => &[],
+            Group::Fuzz => &[Need::CargoFuzz, Need::Cxx],
             Group::Js => &[Need::Node, Need::NpmPackages],
             Group::E2e => &[Need::Node, Need::NpmPackages, Need::Chromium, Need::Firefox],
             Group::Rfc6455 => &[Need::Python],
@@ -91,6 +98,7 @@ enum Part {
     Tidy,
     RustTests,
     DocTests,
+    Fuzz,
     Tsc,
     TscTests,
     NodeTests,
@@ -108,6 +116,7 @@ impl Part {
             Part::Tidy => "tidy",
             Part::RustTests => "rust tests",
             Part::DocTests => "doc tests",
+            Part::Fuzz => "fuzz",
             Part::Tsc => "tsc",
             Part::TscTests => "tsc of tests",
             Part::NodeTests => "node tests",
@@ -122,12 +131,12 @@ impl Part {
     fn must_execute_tests(self) -> bool {
         matches!(
             self,
-            Part::RustTests | Part::NodeTests | Part::E2e | Part::Autobahn
+            Part::RustTests | Part::Fuzz | Part::NodeTests | Part::E2e | Part::Autobahn
         )
     }
 
     fn repeats(self) -> bool {
-        self.must_execute_tests()
+        self.must_execute_tests() && self != Part::Fuzz
     }
 
     fn run(self, root: &Path, options: &Options) -> Result<Outcome> {
@@ -138,6 +147,7 @@ impl Part {
                     tests: 0,
                 });
             }
+            Part::Fuzz => return fuzz::run(root, options.filter.as_deref(), options.long),
             Part::Fmt => cargo(&["fmt", "--all", "--check"]),
             Part::Clippy => cargo(&[
                 "clippy",
@@ -404,7 +414,7 @@ mod tests {
             Group::select(Some("js")).expect("js is a group"),
             [Group::Js]
         );
-        assert_eq!(Group::select(None).expect("no word is fine").len(), 5);
+        assert_eq!(Group::select(None).expect("no word is fine").len(), 6);
         assert!(Group::select(Some("jss")).is_err());
     }
 

@@ -104,7 +104,7 @@ fn wait(mut child: Child, limit: Duration) -> Result<bool> {
     Ok(status.success() && start.elapsed() <= limit)
 }
 
-/// The number of tests in a closing line of cargo test, nextest or node's runner.
+/// The number of tests in a closing line of cargo test, nextest, libFuzzer (one a target) or node's runner.
 fn tests_executed(line: &str) -> Option<u64> {
     let line = without_colours(line);
     let line = line.trim();
@@ -119,6 +119,10 @@ fn tests_executed(line: &str) -> Option<u64> {
         && let (Ok(passed), Some(failed)) = (passed.parse::<u64>(), rest.strip_suffix(" failed"))
     {
         return Some(passed + failed.parse::<u64>().ok()?);
+    }
+    // libFuzzer says so once, at the end of its time.
+    if let Some(inputs) = line.strip_prefix("stat::number_of_executed_units:") {
+        return (inputs.trim().parse::<u64>().ok()? > 0).then_some(1);
     }
     let count = |name: &str| {
         line.strip_prefix("ℹ ")
@@ -174,6 +178,8 @@ mod tests {
             ("ℹ tests 9", None),
             ("# pass 3", Some(3)),
             ("158 passed, 89 failed", Some(247)),
+            ("stat::number_of_executed_units: 90210", Some(1)),
+            ("stat::number_of_executed_units: 0", None),
             ("running 12 tests", None),
         ];
         for (line, expected) in cases {

@@ -17,6 +17,8 @@ pub(crate) enum Need {
     Rustfmt,
     Clippy,
     CargoDeny,
+    CargoFuzz,
+    Cxx,
     Node,
     NpmPackages,
     Chromium,
@@ -25,10 +27,12 @@ pub(crate) enum Need {
 }
 
 impl Need {
-    pub(crate) const ALL: [Need; 8] = [
+    pub(crate) const ALL: [Need; 10] = [
         Need::Rustfmt,
         Need::Clippy,
         Need::CargoDeny,
+        Need::CargoFuzz,
+        Need::Cxx,
         Need::Node,
         Need::NpmPackages,
         Need::Chromium,
@@ -41,6 +45,9 @@ impl Need {
             Need::Rustfmt => answers("cargo", &["fmt", "--version"]),
             Need::Clippy => answers("cargo", &["clippy", "--version"]),
             Need::CargoDeny => answers("cargo", &["deny", "--version"]),
+            Need::CargoFuzz => answers("cargo", &["fuzz", "--version"]),
+            // libFuzzer is built from its source.
+            Need::Cxx => answers("c++", &["--version"]),
             Need::Node => {
                 node_version().is_some_and(|version| version >= NODE)
                     && answers("npm", &["--version"])
@@ -75,6 +82,8 @@ impl Need {
             Need::Rustfmt => vec![vec!["rustup", "component", "add", "rustfmt"]],
             Need::Clippy => vec![vec!["rustup", "component", "add", "clippy"]],
             Need::CargoDeny => vec![vec!["cargo", "install", "--locked", "cargo-deny"]],
+            Need::CargoFuzz => vec![vec!["cargo", "install", "--locked", "cargo-fuzz"]],
+            Need::Cxx => apt(&["g++"]),
             Need::Node => vec![],
             Need::NpmPackages => vec![vec!["npm", "ci", "--prefix", "web"]],
             // Without recommended packages there are neither fonts nor the sandbox that users other than root need.
@@ -89,6 +98,8 @@ impl Need {
             Need::Rustfmt => "rustfmt",
             Need::Clippy => "clippy",
             Need::CargoDeny => "cargo-deny",
+            Need::CargoFuzz => "cargo-fuzz",
+            Need::Cxx => "a C++ compiler",
             Need::Node => "Node 20 or newer, with npm",
             Need::NpmPackages => "the npm packages of web/",
             Need::Chromium => "Chromium",

@@ -2,6 +2,7 @@
 
 mod anything;
 mod bed;
+mod recovery;
 
 use std::time::Duration;
 
@@ -387,6 +388,7 @@ fn shutdown_delivers_everything_then_closes_channels_then_itself() {
             .expect("open");
     }
     bed.update(ONE, |association, _| association.shutdown());
+    assert_eq!(bed.send(ONE, ours, text("late")), Err(SendError::NotOpen));
     bed.run_until(|bed| bed.side(ONE).over.is_some() && bed.side(TWO).over.is_some());
     assert_eq!(bed.side(TWO).messages.len(), 50);
     for side in [ONE, TWO] {

@@ -84,6 +84,9 @@ pub(super) struct Bbr {
     /// Lost ranges in the present round, as far as they can be told apart by when they left.
     lost_ranges: u32,
     last_lost_sent_at: Option<Instant>,
+    /// When Startup ended, and what was lost since the last acknowledgement of what had left by then: leaving it was the response.
+    startup_ended: Option<Instant>,
+    excused: u64,
     /// Longterm and shortterm bounds as they were before the last reduction, in case the loss was none.
     undo: Option<Undo>,
 
@@ -131,6 +134,8 @@ impl Bbr {
             inflight_latest: 0,
             lost_ranges: 0,
             last_lost_sent_at: None,
+            startup_ended: None,
+            excused: 0,
             undo: None,
             window_limited: false,
             window_was_limited: false,
@@ -224,7 +229,7 @@ impl Bbr {
 
     // Startup and Drain.
 
-    fn check_full_pipe(&mut self, sample: &RateSample) {
+    fn check_full_pipe(&mut self, now: Instant, sample: &RateSample) {
         if !self.round_start
             || sample.app_limited
             || !matches!(self.state, State::Startup | State::Up)
@@ -240,6 +245,7 @@ impl Bbr {
                 self.remember_bounds();
                 self.inflight_longterm = self.bdp(1.0).max(self.inflight_latest);
             }
+            self.startup_ended = Some(now);
             self.state = State::Drain {
                 since_round: self.rounds.count(),
             };
@@ -406,7 +412,12 @@ impl Controller for Bbr {
             self.last_lost_sent_at = Some(lost.sent_at);
             self.lost_ranges += 1;
         }
-        if self.state != State::Startup {
+        if self
+            .startup_ended
+            .is_some_and(|ended| lost.sent_at <= ended)
+        {
+            self.excused += lost.bytes as u64;
+        } else if self.state != State::Startup {
             self.check_probe_loss(lost);
         }
     }
@@ -417,7 +428,8 @@ impl Controller for Bbr {
                 (STARTUP_PACING_GAIN * self.window as f64 / rtt.as_secs_f64().max(1e-3)) as u64;
         }
         let probe_rtt_due = self.delay.on_ack(ack.now, ack.rtt);
-        self.losses.on_ack(ack.acked as u64, ack.lost as u64);
+        let lost = (ack.lost as u64).saturating_sub(std::mem::take(&mut self.excused));
+        self.losses.on_ack(ack.acked as u64, lost);
         self.spare |= ack.spare;
         self.round_start = false;
         if let Some(sample) = ack.sample.and_then(|sample| self.plausible(sample)) {
@@ -428,7 +440,7 @@ impl Controller for Bbr {
             }
             self.aggregation
                 .on_ack(ack.now, ack.acked as u64, self.bandwidth, self.window);
-            self.check_full_pipe(&sample);
+            self.check_full_pipe(ack.now, &sample);
             self.check_drain(ack);
             self.advance_cycle(ack, &sample);
             if self.round_start {
@@ -447,6 +459,7 @@ impl Controller for Bbr {
     fn on_timeout(&mut self, now: Instant, in_flight: usize) {
         self.prior_window = self.prior_window.max(self.window);
         self.timed_out_at = Some(now);
+        self.excused = 0;
         self.window = in_flight as u64 + self.packet_size;
     }
 
@@ -458,6 +471,7 @@ impl Controller for Bbr {
         self.inflight_longterm = self.inflight_longterm.max(undo.inflight_longterm);
         if undo.startup && matches!(self.state, State::Drain { .. }) {
             self.full_pipe = FullPipe::default();
+            self.startup_ended = None;
             self.state = State::Startup;
         }
     }

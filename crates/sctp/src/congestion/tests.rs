@@ -1,9 +1,11 @@
 //! The controllers on a bottleneck in virtual time; the goals of a whole association are in `benches/paths.rs`.
 
+mod harness;
+
 use std::time::{Duration, Instant};
 
-use super::harness::{Harness, Link, Loss, PACKET, Report};
 use super::{Allowance, Congestion, CongestionControl};
+use harness::{Harness, Link, Loss, PACKET, Report};
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=3;
 

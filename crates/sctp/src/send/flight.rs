@@ -4,6 +4,8 @@
 //! amortised constant time whatever the window: transmissions are kept in the order they were made, and runs of acknowledged TSNs
 //! are skipped by links that shorten themselves.
 
+mod loss;
+
 use std::{
     collections::{HashMap, VecDeque},
     time::{Duration, Instant},
@@ -11,6 +13,7 @@ use std::{
 
 use bytes::Bytes;
 
+use self::loss::Arrived;
 use super::{
     Limit,
     queue::{Fragment, MessageId},
@@ -24,14 +27,8 @@ use crate::{
 /// Chunks beyond this many after the cumulative point could not be acknowledged: gap blocks have 16 bits (RFC 9260 §3.3.4).
 const WIDEST: usize = 65_000;
 
-/// How long reordering, once seen, is expected again.
-const LATENESS_HOLDS: Duration = Duration::from_secs(10);
-
 /// A list of so many gaps may be cut off: dcsctp names 20, others as many as a packet holds.
 const LIST_MAY_BE_CUT: usize = 20;
-
-/// A chunk that so many have passed is lost, unless chunks are known to come late (RFC 9260 §7.2.4, RFC 8985 §6.2).
-const PASSED_BY: u64 = 3;
 
 /// A chunk that has a TSN.
 #[derive(Debug)]
@@ -56,6 +53,8 @@ pub(super) struct Outstanding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     InFlight,
+    /// Too old to be on the way, and beyond where the SACK's list of gaps was cut off: the peer has not said what became of it.
+    Untold,
     /// Waits to be sent again.
     Lost,
     /// Acknowledged by a gap block; every TSN before `rest` is, too.
@@ -71,6 +70,8 @@ pub(super) struct Arrival {
     pub(super) snapshot: Snapshot,
     pub(super) sent_at: Instant,
     pub(super) retransmitted: bool,
+    /// The peer had no room to tell of it before: when it arrived is not known.
+    pub(super) told_late: bool,
     /// It had been taken for lost and was not sent again yet: a mistake, plainly.
     pub(super) was_lost: bool,
 }
@@ -90,6 +91,8 @@ pub(super) struct Flight {
     /// Every transmission in the order made; some are out of date and skipped when they come to the front.
     transmissions: VecDeque<(Tsn, u64)>,
     lost: VecDeque<Tsn>,
+    /// Those that became [`State::Untold`], in that order, until a SACK tells of them.
+    untold: VecDeque<(Tsn, u64)>,
     in_flight: usize,
     unacknowledged: usize,
     next_transmission: u64,
@@ -111,6 +114,7 @@ impl Flight {
             entries: VecDeque::new(),
             transmissions: VecDeque::new(),
             lost: VecDeque::new(),
+            untold: VecDeque::new(),
             in_flight: 0,
             unacknowledged: 0,
             next_transmission: 0,
@@ -127,7 +131,7 @@ impl Flight {
         self.in_flight
     }
 
-    /// Payload bytes the peer has not said to hold: on the way, or lost and to be sent again.
+    /// Payload bytes the peer has not said to hold: on the way, lost and to be sent again, or untold.
     pub(super) const fn unacknowledged(&self) -> usize {
         self.unacknowledged
     }
@@ -245,7 +249,7 @@ impl Flight {
         let transmission = self.count_transmission(tsn);
         let Some(index) = self.index(tsn) else { return };
         let entry = &mut self.entries[index];
-        if entry.state == State::Lost {
+        if entry.state != State::InFlight {
             self.in_flight += entry.payload.len();
         }
         entry.state = State::InFlight;
@@ -284,21 +288,23 @@ impl Flight {
         sack: &Sack<'_>,
         mut arrived: impl FnMut(Arrival),
     ) {
+        let told_before = self.told_up_to.take();
+        let told_late = |tsn: Tsn| told_before.is_some_and(|told| tsn > told);
         while self.base <= sack.cumulative {
             let Some(entry) = self.entries.pop_front() else {
                 break;
             };
+            let late = told_late(self.base);
             self.base = self.base.next();
             if !matches!(entry.state, State::Acked { .. }) {
                 let given_up = entry.state == State::Lost && self.is_abandoned(&entry);
-                self.note_arrival(now, &Arrived::of(&entry));
+                self.note_arrival(now, &Arrived::of(&entry, late));
                 if !given_up {
-                    arrived(Arrival::of(&entry));
+                    arrived(Arrival::of(&entry, late));
                 }
             }
             self.forget(&entry);
         }
-        self.told_up_to = None;
         let cut_off = sack.gaps().len() >= LIST_MAY_BE_CUT;
         for (start, end) in sack.gaps() {
             let (start, end) = (
@@ -312,8 +318,8 @@ impl Flight {
             while tsn <= end {
                 let index = self.index(tsn).expect("between base and next");
                 let entry = &mut self.entries[index];
-                arrived(Arrival::of(entry));
-                let was = Arrived::of(entry);
+                arrived(Arrival::of(entry, told_late(tsn)));
+                let was = Arrived::of(entry, told_late(tsn));
                 entry.state = State::Acked { rest: tsn.next() };
                 self.note_arrival(now, &was);
                 tsn = self.next_unacknowledged(tsn.next());
@@ -333,66 +339,6 @@ impl Flight {
         ) {
             self.renege();
         }
-    }
-
-    /// Marks what is lost by now; returns when the next may have to be. On a path that keeps the order, a chunk is lost when three
-    /// sent after it have gone and one of them arrived. Else it has time to come late: a quarter of the shortest round trip seen, or
-    /// as much as was seen, at most `smoothed` (RFC 8985 §6.2, steps 4 and 5).
-    pub(super) fn detect_lost(
-        &mut self,
-        now: Instant,
-        smoothed: Duration,
-        mut lost: impl FnMut(&Snapshot, usize),
-    ) -> Option<Instant> {
-        let (newest, took) = self.newest_arrived?;
-        let least = self.shortest.unwrap_or(smoothed) / 4;
-        let late = self.lateness.filter(|&(_, at)| now <= at + LATENESS_HOLDS);
-        let seen = late.map_or(Duration::ZERO, |(late, _)| late + late / 4);
-        let patience = took + least.max(seen).min(smoothed);
-        while let Some(&(tsn, transmission)) = self.transmissions.front() {
-            if transmission >= newest {
-                return None;
-            }
-            let current = self.index(tsn).filter(|&index| {
-                let entry = &self.entries[index];
-                entry.transmission == transmission && entry.state == State::InFlight
-            });
-            if let Some(index) = current {
-                let entry = &mut self.entries[index];
-                if self.told_up_to.is_some_and(|told| tsn > told) {
-                    return None;
-                }
-                let deadline = entry.sent_at + patience;
-                let passed = late.is_none() && transmission + PASSED_BY <= newest;
-                if deadline > now && !passed {
-                    return Some(deadline);
-                }
-                entry.state = State::Lost;
-                self.in_flight -= entry.payload.len();
-                lost(&entry.snapshot, entry.payload.len());
-                self.lost.push_back(tsn);
-            }
-            self.transmissions.pop_front();
-        }
-        None
-    }
-
-    /// Takes everything on the way for lost, oldest first (RFC 9260 §6.3.3).
-    pub(super) fn all_lost(&mut self, mut lost: impl FnMut(&Snapshot, usize)) {
-        self.lost.clear();
-        self.transmissions.clear();
-        let mut tsn = self.base;
-        for entry in &mut self.entries {
-            if entry.state == State::InFlight {
-                entry.state = State::Lost;
-                lost(&entry.snapshot, entry.payload.len());
-            }
-            if entry.state == State::Lost {
-                self.lost.push_back(tsn);
-            }
-            tsn = tsn.next();
-        }
-        self.in_flight = 0;
     }
 
     /// How far the peer should move on because what lies between was given up (RFC 3758 §3.5, C2), and what it skips of each stream.
@@ -429,42 +375,6 @@ impl Flight {
                 .limited
                 .get(&entry.message)
                 .is_some_and(|limited| limited.abandoned)
-    }
-
-    fn note_arrival(&mut self, now: Instant, entry: &Arrived) {
-        self.unacknowledged -= entry.bytes;
-        if entry.in_flight {
-            self.in_flight -= entry.bytes;
-        }
-        let took = now.saturating_duration_since(entry.sent_at);
-        if entry.retransmitted {
-            // It may be the first transmission that arrived; one that came impossibly fast was (RFC 8985 §6.2, step 2).
-            let shortest = self.shortest.unwrap_or(took);
-            if took < shortest {
-                self.came_late(now, shortest / 4);
-                return;
-            }
-        } else {
-            self.shortest = Some(self.shortest.map_or(took, |shortest| shortest.min(took)));
-            if let Some((newest, newest_took)) = self.newest_arrived
-                && entry.transmission < newest
-            {
-                self.came_late(now, took.saturating_sub(newest_took));
-            }
-        }
-        if self
-            .newest_arrived
-            .is_none_or(|(newest, _)| entry.transmission > newest)
-        {
-            self.newest_arrived = Some((entry.transmission, took));
-        }
-    }
-
-    fn came_late(&mut self, now: Instant, by: Duration) {
-        let is_worst = |(worst, at)| by >= worst || now > at + LATENESS_HOLDS;
-        if self.lateness.is_none_or(is_worst) {
-            self.lateness = Some((by, now));
-        }
     }
 
     fn next_unacknowledged(&mut self, from: Tsn) -> Tsn {
@@ -522,34 +432,14 @@ impl Flight {
 }
 
 impl Arrival {
-    fn of(entry: &Outstanding) -> Self {
+    fn of(entry: &Outstanding, told_late: bool) -> Self {
         Self {
             bytes: entry.payload.len(),
             snapshot: entry.snapshot,
             sent_at: entry.sent_at,
             retransmitted: entry.retransmissions > 0,
+            told_late,
             was_lost: entry.state == State::Lost,
-        }
-    }
-}
-
-/// The part of a chunk that its arrival is counted by.
-struct Arrived {
-    bytes: usize,
-    in_flight: bool,
-    retransmitted: bool,
-    transmission: u64,
-    sent_at: Instant,
-}
-
-impl Arrived {
-    fn of(entry: &Outstanding) -> Self {
-        Self {
-            bytes: entry.payload.len(),
-            in_flight: entry.state == State::InFlight,
-            retransmitted: entry.retransmissions > 0,
-            transmission: entry.transmission,
-            sent_at: entry.sent_at,
         }
     }
 }

@@ -218,7 +218,7 @@ proptest! {
             arrived.extend(0..sent as u32);
             sack(&mut sender, now, &arrived);
             told = arrived.clone();
-            now = sender.deadline().map_or(now, |at| at.max(now)) + Duration::from_millis(1);
+            now = sender.deadline(true).map_or(now, |at| at.max(now)) + Duration::from_millis(1);
             sender.handle_timeout(now);
         }
         prop_assert!(sender.is_drained());

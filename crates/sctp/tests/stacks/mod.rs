@@ -9,6 +9,7 @@ pub(crate) mod dcep;
 pub(crate) mod dcsctp;
 pub(crate) mod flow;
 pub(crate) mod ours;
+pub(crate) mod rivals;
 pub(crate) mod rtc;
 
 use std::time::Instant;
@@ -63,6 +64,8 @@ pub(crate) struct Setup {
     /// Offer I-DATA (RFC 8260).
     pub(crate) interleaving: bool,
     pub(crate) congestion: CongestionControl,
+    /// Streams each way.
+    pub(crate) streams: u16,
     /// Decides what is random.
     pub(crate) seed: u64,
 }
@@ -76,6 +79,7 @@ impl Setup {
             zero_checksum: false,
             interleaving: false,
             congestion: CongestionControl::Bbr,
+            streams: 65_535,
             seed: 1,
         }
     }

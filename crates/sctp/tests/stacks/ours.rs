@@ -44,6 +44,7 @@ impl Ours {
             zero_checksum: setup.zero_checksum,
             interleaving: setup.interleaving,
             congestion: setup.congestion,
+            streams: setup.streams,
             ..Config::default()
         }
     }
@@ -116,6 +117,10 @@ impl Stack for Ours {
         if let Some(channel) = self.known(channel) {
             self.association.close(channel);
         }
+    }
+
+    fn pause(&mut self, paused: bool) {
+        self.association.set_reading(!paused);
     }
 
     fn next_event(&mut self) -> Option<Event> {

@@ -6,7 +6,7 @@
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::{Allowance, Congestion, Snapshot};
+use super::super::{Allowance, Congestion, Snapshot};
 
 pub(super) const PACKET: usize = 1188;
 
