@@ -57,6 +57,8 @@ for (const [first, second] of /** @type {[Kind, Kind][]} */ ([["chromium", "fire
     await Promise.all([ann, ben].map((person) => toldTimes(person, /server cannot be reached/, 2)));
     await soon("leaving noticed without a server", ben.leave(), ann.isTold(/other person has left/));
     await server.restart();
+    // A restarted server knows no rooms: this one is there again when who waits in it is back.
+    await soon("alone back at the server", toldTimes(ann, /server is back/, 2));
     const cay = await Person.at(stage, second, link);
     await Promise.all([ann.connected(), cay.connected()]);
     await chat(ann, cay, 10);
