@@ -1,6 +1,6 @@
 //! Answers everybody who opens the link with what they said.
 //!
-//! `cargo run -p crowfly-peer --example echo -- http://127.0.0.1:8080`
+//! `cargo run -p crowfly-peer --example echo_peer -- http://127.0.0.1:8080`
 
 use std::env;
 use std::io::{self, Write};
