@@ -35,7 +35,7 @@ export function partingOf(reason) {
     goodbye: "The other person has left.",
     leave: "The other person has left.",
     lost: "The other person's connection was lost and did not come back.",
-    vanished: "The other person has vanished: nothing was heard for too long.",
+    vanished: "The other person is gone without a goodbye.",
     replaced: "The other person opened the room anew.",
     rejected: "This pairing was ended.",
     "no-offer": "Somebody came, but made no offer in time.",
@@ -50,13 +50,15 @@ export function endingOf(reason) {
   return {
     replaced: "This room was opened in another tab or window, which has taken this seat.",
     rejected: "The other side has ended this pairing.",
+    other: "The other side has ended this pairing.",
+    "not-verified": "The other side could not verify this one.",
     busy: "The other person is still talking to somebody else.",
     "no-offer": "The other side saw no offer in time.",
     failed: "No direct way to the other person was found. A firewall or NAT keeps the two of you apart: try another network on one side.",
-    vanished: "The other person has vanished: nothing was heard for too long.",
+    vanished: "The other person is gone without a goodbye.",
     lost: "The connection to the server was lost for too long, and the seat was given away.",
     destroyed: "The room was closed.",
-  }[reason] ?? "You are no longer in this room.";
+  }[reason] ?? WORDS[reason]?.[0] ?? "You are no longer in this room.";
 }
 
 /** @param {string} text */

@@ -60,6 +60,15 @@ export class MainChannel {
     return this.#channel.bufferedAmount;
   }
 
+  /** Whether messages wait that the browser has not taken. */
+  get queued() {
+    return this.#channel.readyState === "open" && !this.#outbox.empty;
+  }
+
+  giveUpBlobs() {
+    this.#outbox.giveUpBlobs(new CrowflyError("closed", "the room was left before all of it was sent"));
+  }
+
   get idle() {
     return this.#outbox.empty && this.#channel.bufferedAmount === 0;
   }

@@ -96,6 +96,11 @@ export class Outbox {
     if (message) this.#giveUp(message, error);
   }
 
+  /** What takes long is not sent to its end. @param {CrowflyError} error */
+  giveUpBlobs(error) {
+    for (const message of [...this.#lanes[1]]) this.#giveUp(message, error);
+  }
+
   /** Nothing more will leave. @param {CrowflyError} error */
   fail(error) {
     for (const message of this.#lanes.flat()) this.#finish(message, error);
@@ -127,7 +132,8 @@ export class Outbox {
     if (data instanceof Blob) return new BlobMessage(id, data, this.#onready, (error) => this.refused(id, error));
     if (typeof data === "string") return new PlainMessage(KIND.text, id, new TextEncoder().encode(data));
     if (ArrayBuffer.isView(data)) return new PlainMessage(KIND.binary, id, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    return new PlainMessage(KIND.binary, id, new Uint8Array(data));
+    if (data instanceof ArrayBuffer) return new PlainMessage(KIND.binary, id, new Uint8Array(data));
+    throw new CrowflyError("invalid-field", "only strings, ArrayBuffers, their views and Blobs can be sent");
   }
 }
 

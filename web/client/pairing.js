@@ -30,6 +30,8 @@ const DESCRIPTION_PATIENCE = 15_000;
 const GOODBYE_PATIENCE = 500;
 /** The other side closed the channel without a goodbye; the server gets this long to say why. */
 const REASON_PATIENCE = 1_000;
+/** A restarted server is back before the other side is; that gets this long to come back, too, while the two are not connected. */
+const RETURN_PATIENCE = 20_000;
 /** Messages a second that the trace keeps; a flood is counted. */
 const TRACED_MESSAGES = 100;
 
@@ -55,6 +57,7 @@ export class Pairing {
   /** @type {Liveness | null} */ #liveness = null;
   /** @type {ReturnType<typeof setInterval> | undefined} */ #ticker;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #patience;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #missing;
   #listeners = new AbortController();
   /** @type {string | null} */ #ended = null;
   /** @type {CrowflyError | null} what ended it, if it was an error */ #failure = null;
@@ -190,6 +193,21 @@ export class Pairing {
     this.#reachable(returned);
   }
 
+  /** The other side is seated, whatever was heard of it before. */
+  returned() {
+    if (this.#presence !== "online") this.setPresence("online");
+  }
+
+  /** The server has forgotten the two of us, and we are back first. */
+  missed() {
+    if (this.#opened) return this.departed("lost");
+    this.setPresence("offline");
+    clearTimeout(this.#missing);
+    this.#missing = setTimeout(() => {
+      if (!this.#opened && this.#presence !== "online") this.end("lost");
+    }, RETURN_PATIENCE);
+  }
+
   /** The server says that the other side's seat is free. @param {string} reason */
   departed(reason) {
     // Its connection to the server is not its connection to us.
@@ -205,6 +223,7 @@ export class Pairing {
   /** A payload the other side sent in this session. Never throws. @param {unknown} payload */
   receive(payload) {
     if (this.#ended !== null) return;
+    this.returned(); // or it could not speak
     const read = readPayload(payload);
     const detail = "problem" in read ? { problem: read.problem } : undefined;
     if (this.#opened && "kind" in read && read.kind === "description") this.trace.conclude();
@@ -215,7 +234,7 @@ export class Pairing {
         return this.end("goodbye");
       case "steps":
         this.#patient = true;
-        clearTimeout(this.#patience);
+        this.#described();
         return this.#negotiation.endQuiet(); // a person wants to see the candidates come
       case "silent":
         if (!this.#opened || this.#board.now.liveness === "silent") this.#negotiation.restart();
@@ -223,7 +242,7 @@ export class Pairing {
       case "problem":
         return this.trace.note(null, "note", "refused-there", { code: read.code, about: read.about });
       case "description":
-        clearTimeout(this.#patience);
+        this.#described();
         return this.#negotiation.receive(read);
       case "candidates":
         return this.#negotiation.receive(read);
@@ -237,15 +256,24 @@ export class Pairing {
     this.trace.note(null, "message", "goodbye-sent");
   }
 
+  /** What is read as it goes is not sent to its end. */
+  giveUpBlobs() {
+    this.#main?.giveUpBlobs();
+  }
+
+  /** Whether something of ours would be overtaken by a goodbye sent now. */
+  get queued() {
+    return this.#main?.queued === true || [...this.#channels].some((channel) => channel.bufferedAmount > 0);
+  }
+
   /** Whether nothing of ours is still on its way out. */
   get drained() {
     return this.#main?.idle ?? true;
   }
 
-  /** Until nothing is on its way out, or it has taken too long. @param {number} ms */
-  async drain(ms) {
-    const until = performance.now() + ms;
-    while (this.#ended === null && !this.drained && performance.now() < until) {
+  /** Until something is so, or the time has come. @param {number} until on performance's clock @param {() => boolean} done */
+  async wait(until, done) {
+    while (this.#ended === null && !done() && performance.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
@@ -260,6 +288,7 @@ export class Pairing {
     this.trace.conclude();
     clearInterval(this.#ticker);
     clearTimeout(this.#patience);
+    clearTimeout(this.#missing);
     this.#listeners.abort();
     this.#main?.close();
     this.#dataChannel?.close();
@@ -282,6 +311,11 @@ export class Pairing {
     this.#met = true;
     if (this.#options.options.steps) this.#signal({ kind: "steps" });
     else this.#patience = setTimeout(() => this.#outOfPatience(), DESCRIPTION_PATIENCE);
+  }
+
+  /** The other side is heard; once the channel was open, patience is for its goodbye. */
+  #described() {
+    if (!this.#opened) clearTimeout(this.#patience);
   }
 
   /** @param {boolean} returned whether something sent before may have been lost */

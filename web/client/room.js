@@ -310,6 +310,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   #offline(reason) {
     if (this.#token === "") return this.#close("failed");
     if (reason === "replaced") return this.#close("replaced"); // one's seat was taken elsewhere
+    if (this.#state === "offline") return; // lost again before it was back
     this.#state = "offline";
     this.#pairing?.setOnline(false);
     this.dispatchEvent(eventWith("signaling", { state: this.#state }));
@@ -341,8 +342,10 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     const pairing = this.#pairing;
     if (typeof resumed.session === "string" && resumed.session !== pairing?.session) {
       this.#joined(String(resumed.peer), resumed.session); // who came while we were away
-    } else if (typeof resumed.peer === "string" && pairing) pairing.peerId = resumed.peer;
-    else pairing?.departed("lost");
+    } else if (typeof resumed.peer === "string" && pairing) {
+      pairing.peerId = resumed.peer;
+      pairing.returned(); // what the server said of it meanwhile was not heard
+    } else pairing?.missed();
     this.#pairing?.setOnline(true);
   }
 
@@ -350,9 +353,13 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
 
   async #depart() {
     const pairing = this.#pairing;
+    const until = performance.now() + DRAIN;
+    // Nothing that was sent before is overtaken by the goodbye, at which the other side closes; Blobs would take too long.
+    pairing?.giveUpBlobs();
+    if (pairing && pairing.queued) await pairing.wait(until, () => !pairing.queued);
     const drained = pairing?.drained ?? true;
     pairing?.goodbye();
-    if (pairing && !drained) await pairing.drain(DRAIN);
+    if (pairing && !drained) await pairing.wait(until, () => pairing.drained);
     this.#signaling.send("leave", {});
     this.#close("leave");
   }

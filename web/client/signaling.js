@@ -30,6 +30,7 @@ export class Signaling {
   /** @type {SignalingOptions} */ #options;
   /** @type {WebSocket | null} with a welcome received */ #socket = null;
   #closed = new AbortController();
+  /** Whether coming back is under way: one attempt at a time. */ #returning = false;
   #nextId = 1;
   /** @type {Map<number, { resolve: (answer: Message) => void, reject: (error: unknown) => void, timer: ReturnType<typeof setTimeout> }>} */
   #pending = new Map();
@@ -142,22 +143,29 @@ export class Signaling {
     });
   }
 
-  /** Tries until it is back, or closed. */
+  /** Tries until it is back, or closed. A connection lost again before the seat is taken back is one more attempt of the same loop. */
   async #comeBack() {
+    if (this.#returning) return;
+    this.#returning = true;
     const lost = performance.now();
     for (let attempt = 0; !this.#closed.signal.aborted; attempt++) {
       const away = performance.now() - lost;
       await this.#pause(retryDelay(attempt, { urgent: this.#options.urgent(), away }));
-      if (this.#closed.signal.aborted) return;
-      try {
-        await this.#options.onreturn(await this.#open());
-        return;
-      } catch {
-        // The next attempt; the owner has said what there is to say.
-        const socket = this.#socket;
-        this.#socket = null;
-        socket?.close();
-      }
+      if (this.#closed.signal.aborted || (await this.#returned())) break;
+    }
+    this.#returning = false;
+  }
+
+  /** One attempt to come back; the owner says what there is to say of a failure. */
+  async #returned() {
+    try {
+      await this.#options.onreturn(await this.#open());
+      return true;
+    } catch {
+      const socket = this.#socket;
+      this.#socket = null;
+      socket?.close();
+      return false;
     }
   }
 
