@@ -10,7 +10,9 @@ mod progress;
 mod wire;
 
 use anyhow::{Result, anyhow};
-use crowfly_peer::{Channel, ChannelOptions, Message, Peer, PeerEvent, Role, Room, RoomEvent};
+use crowfly_peer::{
+    Channel, ChannelOptions, Message, Peer, PeerEvent, Role, Room, RoomEvent, SendError,
+};
 use tokio::io::{Stdin, Stdout};
 
 use self::inward::Inward;
@@ -58,9 +60,9 @@ async fn through(room: &mut Room) -> Result<()> {
                 None => return flow.ended(&mut watch).await,
             },
             said = flow.inward.advance(), if flow.inward.is_pending() => flow.say(said?).await?,
-            read = flow.outward.read(), if flow.outward.may_read() => {
+            read = flow.outward.read(), if flow.outward.may_read() && !flow.deaf => {
                 let message = flow.outward.message(read)?;
-                flow.channel.send(message).await?;
+                flow.send(message).await?;
             }
             () = flow.progress.tick() => flow.show(),
             note = watch.notice() => if let Some(note) = note {
@@ -189,6 +191,8 @@ struct Flow {
     channel: Channel,
     outward: Outward<Stdin>,
     inward: Inward<Stdout>,
+    /// The other side takes nothing any more, for the channel has ended. Its last words may still wait here.
+    deaf: bool,
     progress: Progress,
 }
 
@@ -198,6 +202,7 @@ impl Flow {
             channel,
             outward: Outward::new(tokio::io::stdin()),
             inward: Inward::new(tokio::io::stdout()),
+            deaf: false,
             progress: Progress::start(),
         }
     }
@@ -229,8 +234,17 @@ impl Flow {
     }
 
     async fn say(&mut self, control: Option<Control>) -> Result<()> {
-        if let Some(control) = control {
-            self.channel.send(control.write()).await?;
+        match control {
+            Some(control) => self.send(control.write().into()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// A channel that has ended is no error yet: what the other side said before decides whether that is well.
+    async fn send(&mut self, message: Message) -> Result<()> {
+        match self.channel.send(message).await {
+            Err(SendError::Closed) => self.deaf = true,
+            sent => sent?,
         }
         Ok(())
     }
