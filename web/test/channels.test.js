@@ -140,6 +140,14 @@ test("a message the other side refuses rejects its send, and the next one leaves
   here.deliver(problem.buffer); // about something long gone
 });
 
+test("what is no text, no bytes and no Blob is refused, not sent as something else", async () => {
+  const { main, here } = open();
+  for (const data of /** @type {any[]} */ ([5, {}, [1], null, undefined, true])) {
+    await assert.rejects(main.send(data), { code: "invalid-field" });
+  }
+  assert.deepEqual(here.sent, []);
+});
+
 test("sending before it is open and after it is closed rejects, and closing rejects what was under way", async (t) => {
   const world = createWorld(t);
   world.webrtc.gathers = false;

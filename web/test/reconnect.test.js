@@ -178,6 +178,90 @@ test("lost in mid-handshake and not back in time: the other waits for somebody e
   assert.deepEqual(left.map(({ reason }) => reason), ["lost"]);
 });
 
+/**
+ * Who holds this token is refused, for a reason that passes, until the gate is opened.
+ * @param {any} world @param {string} token
+ */
+function held(world, token) {
+  const { resume } = world.server.handlers;
+  const gate = { open: false };
+  world.server.handlers.resume = (/** @type {any} */ socket, /** @type {any} */ message) =>
+    !gate.open && message.token === token ? { type: "error", code: "too-many-rooms", message: "later" } : resume(socket, message);
+  return gate;
+}
+
+for (const second of /** @type {const} */ (["waiting", "joined"])) {
+  test(`the server restarted in mid-handshake, ${second} back last: the pairing goes on`, async (t) => {
+    const world = createWorld(t);
+    world.webrtc.gathers = false;
+    const rooms = await pair(world);
+    const { waiting, joined, one, two } = rooms;
+    const gate = held(world, rooms[second].token);
+    world.server.kill();
+    await world.settle();
+    for (const connection of world.webrtc.connections) connection.gather();
+    world.server.mode = "up";
+    await world.pass(5_000);
+    assert.deepEqual([waiting.signaling, joined.signaling].sort(), ["offline", "online"]);
+    assert.deepEqual([waiting.peer, joined.peer], [two, one]);
+    gate.open = true;
+    await world.pass(5_000);
+    assert.deepEqual([waiting.peer, joined.peer], [two, one]);
+    assert.deepEqual([one.states.channel, two.states.channel], ["open", "open"]);
+  });
+}
+
+test("the server restarted in mid-handshake and one never back: the other waits for somebody else after 20 s", async (t) => {
+  const world = createWorld(t);
+  const { waiting, joined } = await unfinished(world);
+  const left = collect(waiting, "peer-left");
+  held(world, joined.token);
+  world.server.kill();
+  await world.settle();
+  world.server.mode = "up";
+  await world.pass(5_000);
+  assert.equal(waiting.signaling, "online");
+  assert.deepEqual(left, []);
+  await world.pass(20_000);
+  assert.deepEqual(left.map(({ reason }) => reason), ["lost"]);
+  assert.equal(waiting.peer, null);
+});
+
+test("both lose the server, the other is back first: it is not taken for away", async (t) => {
+  const world = createWorld(t);
+  world.webrtc.gathers = false;
+  const { waiting, joined, one, two } = await pair(world);
+  const sockets = new Map([...world.server.sockets].map((socket) => [socket.peer, socket]));
+  const gate = held(world, waiting.token);
+  sockets.get(joined.id)?.drop();
+  await world.settle();
+  sockets.get(waiting.id)?.drop();
+  await world.settle();
+  for (const connection of world.webrtc.connections) connection.gather();
+  await world.pass(5_000);
+  assert.deepEqual([waiting.signaling, joined.signaling], ["offline", "online"]);
+  gate.open = true;
+  await world.pass(5_000);
+  assert.deepEqual([one.states.channel, two.states.channel], ["open", "open"]);
+});
+
+test("a server that welcomes and hangs up is tried no faster than one that is away, and its loss is told once", async (t) => {
+  const world = createWorld(t);
+  const { waiting } = await pair(world);
+  const told = collect(waiting, "signaling");
+  const { resume } = world.server.handlers;
+  world.server.handlers.resume = (/** @type {any} */ socket) => socket.drop();
+  const before = world.server.attempts;
+  for (const socket of [...world.server.sockets]) socket.drop();
+  await world.pass(60_000);
+  const attempts = world.server.attempts - before;
+  assert.ok(attempts > 20 && attempts < 120, `${attempts} attempts of two in a minute`);
+  assert.deepEqual(told.map(({ state }) => state), ["offline"]);
+  world.server.handlers.resume = resume;
+  await world.pass(5_000);
+  assert.deepEqual(told.map(({ state }) => state), ["offline", "online"]);
+});
+
 test("a refused return ends a room without a peer, and only bothers one with a live peer", async (t) => {
   const world = createWorld(t);
   const { waiting, joined, one } = await pair(world);

@@ -185,6 +185,27 @@ test("what is still being sent when leaving is given its time, but not more than
   assert.equal(again.joined.closed, true);
 });
 
+test("a goodbye does not overtake what was said before it; a file is not waited for", async (t) => {
+  const world = createWorld(t);
+  const { joined, one, two } = await pair(world);
+  const channel = /** @type {any} */ (world.webrtc.connections.flatMap(({ channels }) => channels).find(({ remote }) => !remote));
+  const heard = collect(two, "message");
+  channel.stuck = true;
+  const file = one.send(new Blob([new Uint8Array(4 << 20)])).catch((error) => error);
+  await world.settle();
+  const bytes = one.send(new Uint8Array(1 << 20));
+  const sent = one.send("bye");
+  const leaving = joined.leave();
+  await world.settle();
+  channel.stuck = false;
+  channel.drain();
+  await world.pass(200);
+  await Promise.all([leaving, bytes, sent]);
+  assert.equal((await file).code, "closed");
+  assert.deepEqual(heard.map(({ data }) => data?.byteLength ?? data), [1 << 20, "bye"]);
+  assert.equal(joined.closed, true);
+});
+
 test("a third person is turned away by the server when the room is full", async (t) => {
   const world = createWorld(t);
   const { waiting } = await pair(world);
