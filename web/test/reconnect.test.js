@@ -243,6 +243,7 @@ test("both lose the server, the other is back first: it is not taken for away", 
   gate.open = true;
   await world.pass(5_000);
   assert.deepEqual([one.states.channel, two.states.channel], ["open", "open"]);
+  assert.deepEqual(two.candidates.local, one.candidates.remote, "who was away says what it found");
 });
 
 test("a server that welcomes and hangs up is tried no faster than one that is away, and its loss is told once", async (t) => {
