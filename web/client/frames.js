@@ -19,12 +19,14 @@ const NOTHING = new Uint8Array(0);
 /**
  * @param {number} kind @param {number} id
  * @param {Uint8Array} [payload] @param {number} [flags]
+ * @param {Uint8Array<ArrayBuffer>} [room] written into where it fits: what is sent is copied by the browser, and a file has many frames
  * @returns {Uint8Array<ArrayBuffer>}
  */
-export function frame(kind, id, payload = NOTHING, flags = 0) {
-  const bytes = new Uint8Array(HEADER + payload.length);
+export function frame(kind, id, payload = NOTHING, flags = 0, room = NOTHING) {
+  const size = HEADER + payload.length;
+  const bytes = room.length < size ? new Uint8Array(size) : room.subarray(0, size);
   bytes[0] = kind | flags;
-  new DataView(bytes.buffer).setUint32(1, id);
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(1, id);
   bytes.set(payload, HEADER);
   return bytes;
 }

@@ -176,6 +176,7 @@ class BlobMessage {
   #onfailure;
   /** @type {Uint8Array} */ #block = new Uint8Array(0);
   /** @type {Uint8Array | null} */ #ahead = null;
+  /** Every frame in turn. @type {Uint8Array<ArrayBuffer>} */ #room = new Uint8Array(0);
   #read = 0;
   #reading = false;
 
@@ -207,7 +208,8 @@ class BlobMessage {
     this.#block = this.#block.subarray(part.length);
     this.sent += part.length;
     this.done = this.sent === this.total;
-    return frame(KIND.blob, this.id, part, this.done ? LAST : 0);
+    if (this.#room.length < most) this.#room = new Uint8Array(most);
+    return frame(KIND.blob, this.id, part, this.done ? LAST : 0, this.#room);
   }
 
   #readAhead() {

@@ -61,7 +61,7 @@ test("any message passes any frame size, texts and Blobs interleaved, each kind 
         continue;
       }
       idle = 0;
-      const result = inbox.take(/** @type {any} */ (readFrame(bytes.buffer)));
+      const result = inbox.take(/** @type {any} */ (readFrame(bytes.slice().buffer)));
       if (!result) continue;
       assert.ok("message" in result, `SEED=${seed}: ${JSON.stringify(result)}`);
       received.push(result.message);
@@ -101,9 +101,9 @@ test("a line of text does not wait for a film", async () => {
   const outbox = new Outbox(() => {});
   const film = outbox.put(new Blob([new Uint8Array(3 * 1024 * 1024)]));
   await settle();
-  assert.equal(readFrame(/** @type {any} */ (outbox.take(65_536)).buffer)?.kind, KIND.blob);
+  assert.equal(readFrame(/** @type {any} */ (outbox.take(65_536)).slice().buffer)?.kind, KIND.blob);
   const line = outbox.put("hello");
-  const kinds = [outbox.take(65_536), outbox.take(65_536)].map((bytes) => readFrame(/** @type {any} */ (bytes).buffer)?.kind);
+  const kinds = [outbox.take(65_536), outbox.take(65_536)].map((bytes) => readFrame(/** @type {any} */ (bytes).slice().buffer)?.kind);
   assert.ok(kinds.includes(KIND.text), "within the next two frames");
   await line;
   outbox.fail(/** @type {any} */ (new Error("over")));
@@ -129,7 +129,7 @@ test("a Blob is read a block at a time and one ahead", async () => {
     const bytes = outbox.take(65_536);
     if (!bytes) await settle();
     else {
-      const { length = 0 } = readFrame(bytes.buffer)?.payload ?? {};
+      const { length = 0 } = readFrame(bytes.slice().buffer)?.payload ?? {};
       taken += length;
       reading -= length;
     }
@@ -148,7 +148,7 @@ test("a send given up is told to the other side, and its lane goes on", async ()
   controller.abort();
   await assert.rejects(first, { name: "AbortError" });
   const second = outbox.put("next");
-  const results = [begun, outbox.take(1_000), outbox.take(1_000)].map((bytes) => inbox.take(/** @type {any} */ (readFrame(/** @type {any} */ (bytes).buffer))));
+  const results = [begun, outbox.take(1_000), outbox.take(1_000)].map((bytes) => inbox.take(/** @type {any} */ (readFrame(/** @type {any} */ (bytes).slice().buffer))));
   assert.deepEqual(results.map((result) => result && "message" in result && result.message), [null, null, "next"]);
   await second;
   await assert.rejects(outbox.put("x", { signal: AbortSignal.abort() }), { name: "AbortError" });
@@ -221,7 +221,7 @@ test("random bytes neither throw nor are kept", () => {
   for (let round = 0; round < 20_000; round++) {
     const bytes = Uint8Array.from({ length: below(random, 40) }, () => below(random, 256));
     if (bytes.length > 4) bytes.fill(0, 1, 4); // few ids, so that fragments meet
-    const read = readFrame(bytes.buffer);
+    const read = readFrame(bytes.slice().buffer);
     if (read && [KIND.text, KIND.binary, KIND.blob, KIND.abort].includes(/** @type {any} */ (read.kind))) inbox.take(read);
   }
 });
