@@ -184,7 +184,8 @@ export class Pairing {
   /** The other side's connection to the server. @param {"online" | "offline" | "lost"} presence */
   setPresence(presence) {
     if (this.#ended !== null) return;
-    const returned = presence === "online" && this.#presence !== "online";
+    // Also when nothing was known of its loss: what was sent meanwhile may have gone to a dead connection (docs/protocol.md).
+    const returned = presence === "online";
     this.#presence = presence;
     this.trace.note(null, "receive", presence === "lost" ? "peer-left" : `peer-${presence}`);
     if (presence === "lost" && !this.#opened) return this.end("lost");

@@ -246,6 +246,20 @@ test("both lose the server, the other is back first: it is not taken for away", 
   assert.deepEqual(two.candidates.local, one.candidates.remote, "who was away says what it found");
 });
 
+test("back before the server noticed the loss: what went to the dead connection is sent again", async (t) => {
+  const world = createWorld(t);
+  world.webrtc.gathers = false;
+  const { joined, one, two } = await pair(world);
+  const socket = /** @type {any} */ ([...world.server.sockets].find(({ peer }) => peer === joined.id));
+  socket.readyState = 3;
+  socket.dispatchEvent(Object.assign(new Event("close"), { reason: "" }));
+  for (const connection of world.webrtc.connections) connection.gather();
+  await world.pass(5_000);
+  assert.equal(joined.signaling, "online");
+  assert.deepEqual([one.states.channel, two.states.channel], ["open", "open"]);
+  assert.deepEqual(two.candidates.local, one.candidates.remote);
+});
+
 test("a server that welcomes and hangs up is tried no faster than one that is away, and its loss is told once", async (t) => {
   const world = createWorld(t);
   const { waiting } = await pair(world);
