@@ -194,7 +194,7 @@ export class Visitor {
   /** kill -9 of the browser and all its processes; it must be the page's own. */
   async kill() {
     this.#closed = true;
-    for (const id of this.#processes()) process.kill(id, "SIGKILL");
+    for (const id of this.#processes()) attempt(() => process.kill(id, "SIGKILL")); // one may have ended since it was listed, or with its parent
   }
 
   /** Stops all processes of the page's own browser, or lets them go on. @param {boolean} frozen */
