@@ -122,7 +122,7 @@ impl From<RequestId> for u64 {
     }
 }
 
-fn decode<const BYTES: usize>(text: &str) -> Result<[u8; BYTES], InvalidId> {
+pub(crate) fn decode<const BYTES: usize>(text: &str) -> Result<[u8; BYTES], InvalidId> {
     let invalid = InvalidId { bits: BYTES * 8 };
     // `decode_mut` panics on another length, and checks alphabet and spare bits.
     if BASE64URL_NOPAD.decode_len(text.len()) != Ok(BYTES) {

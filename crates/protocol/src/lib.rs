@@ -2,7 +2,7 @@
 //!
 //! `docs/protocol.md` is normative; its examples are the files in `fixtures/`. Everything is parsed once, at the edge: who
 //! holds a [`RoomName`] or a [`SessionId`] holds a valid one. What the server merely passes on, the payload of a `signal`,
-//! stays the text it was.
+//! stays the text it was. What two peers keep from the server is here too: codes, keys and the sealing of payloads.
 //!
 //! ```
 //! use crowfly_protocol::{ClientMessage, ErrorCode};
@@ -20,6 +20,9 @@ mod code;
 mod frame;
 mod id;
 mod name;
+mod room_code;
+mod seal;
+mod secret;
 mod server;
 mod writer;
 
@@ -28,6 +31,9 @@ pub use code::ErrorCode;
 pub use frame::ParseError;
 pub use id::{InvalidId, PeerId, RequestId, SessionId, Token};
 pub use name::{InvalidRoomName, RoomName};
+pub use room_code::{InvalidCode, RoomCode, WORDS_IN_CODE};
+pub use seal::{OpenError, Seal, SealNonce};
+pub use secret::RoomKey;
 pub use server::{LeaveReason, Pairing, ServerMessage};
 
 /// The version of the protocol this crate speaks, as `welcome` tells it.
