@@ -28,9 +28,11 @@ export async function createRoom(options = {}) {
  * @param {RoomOptions} [options]
  */
 export async function joinRoom(linkOrCode, options = {}) {
-  const { name, server } = parseRoom(linkOrCode);
+  const { server, ...place } = parseRoom(linkOrCode);
   const complete = { ...options, server: options.server ?? server ?? undefined };
-  return Room.join(name, complete, take(complete));
+  // A mistyped word is told before anything is begun.
+  if (place.words) (await import("./code.js")).checkWords(place.words);
+  return Room.join(place, complete, take(complete));
 }
 
 /**
@@ -38,7 +40,7 @@ export async function joinRoom(linkOrCode, options = {}) {
  * @param {RoomOptions} [options]
  */
 export function prepare(options = {}) {
-  if (options.steps || options.open === false || !globalThis.RTCPeerConnection) return;
+  if (options.steps || !globalThis.RTCPeerConnection) return;
   const key = keyOf(options);
   if (prepared?.key === key && !prepared.room.closed) return;
   discard();

@@ -21,6 +21,9 @@ const HINTS = Object.freeze({
   "too-many-rooms": "Try again later, or use another server.",
   "already-in-room": "Leave the room you are in first.",
   busy: "The person there is still talking to somebody else. Try again later.",
+  // Codes and links
+  "invalid-code": "Copy the whole link, or compare the code with the one you were given.",
+  "not-verified": "The code or link is not that of the room, or somebody in between has changed what was said. Ask for a new link.",
   // Reaching the server
   "invalid-address": "The address of a server begins with https:// or http://.",
   "server-unreachable": "Check that the server is running, its address, and the network.",

@@ -67,6 +67,7 @@ export class Pairing {
   /** Whether the server still has the other side: its connection, its seat. @type {"online" | "offline" | "lost"} */ #presence = "online";
   #online = false;
   #traced = { second: 0, messages: 0 };
+  /** In a sealed room. @type {import("./seal.js").Seal | null} */ seal = null;
   /** Why the other side has left, while its goodbye, or the server's word for it, is waited for. @type {string | null} */ departing = null;
 
   /** @param {PairingOptions} options */
@@ -105,6 +106,10 @@ export class Pairing {
   }
   get states() {
     return this.#board.now;
+  }
+  /** Both fingerprints came sealed, and DTLS has checked them. @returns {null | "code"} */
+  get verified() {
+    return this.#opened && this.seal ? "code" : null;
   }
   get connection() {
     return this.#negotiation.connection;
@@ -248,6 +253,17 @@ export class Pairing {
       case "candidates":
         return this.#negotiation.receive(read);
     }
+  }
+
+  /** A payload that did not open. @param {CrowflyError} error */
+  refuse(error) {
+    if (this.#ended !== null) return;
+    this.trace.note(null, "note", error.code);
+    if (error.code === "repeated") return;
+    this.#emit("error", { error });
+    if (this.#opened) return; // the server may go on like this: the two do not need it
+    this.#failure = error;
+    this.end("not-verified");
   }
 
   /** Says goodbye where the other side can hear it. */

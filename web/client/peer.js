@@ -33,9 +33,9 @@ export class Peer extends /** @type {typeof typedTarget<PeerEvents>} */ (typedTa
   get trace() {
     return this.#pairing.trace;
   }
-  /** Open rooms carry no secret to verify with. @returns {null | "code" | "compared"} */
+  /** @returns {null | "code" | "compared"} */
   get verified() {
-    return null;
+    return this.#pairing.verified;
   }
   get draft() {
     return this.#pairing.draft;

@@ -8,18 +8,25 @@
 //# allFunctionsCalledOnLoad
 import { CrowflyError } from "./errors.js";
 import { eventWith, typedTarget } from "./events.js";
-import { roomLink, serverBase, socketURL } from "./link.js";
+import { readCode, roomLink, serverBase, socketURL } from "./link.js";
 import { Pairing } from "./pairing.js";
+import { Seal, canSeal, randomText } from "./seal.js";
 import { Signaling, serverError } from "./signaling.js";
 import { Spare } from "./spare.js";
 
 /** @import { Role, RoomEvents, RoomOptions } from "./types.d.ts" */
 /** @import { Message } from "./signaling.js" */
 
+/** @typedef {{ name: string, key: string | null, words: string[] | null }} Place a room and the secret that was given with it */
+
 /** Sessions remembered after their end, so that a late message or a late return is recognised. */
 const REMEMBERED = 32;
+/** How pairings end of which the server does not know. */
+const UNTOLD = new Set(["vanished", "failed", "no-offer", "not-verified"]);
 /** On leaving, what is still being sent gets this long. */
 const DRAIN = 1_000;
+/** Who waits in a sealed room for somebody who knows its secret waits no longer after so many who did not. */
+const STRIKES = 3;
 /** Refusals of `resume` that another try may not meet again. */
 const PASSING = new Set(["server-unreachable", "server-silent", "rate-limited", "too-many-rooms"]);
 
@@ -32,6 +39,10 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   /** @type {RTCIceServer[]} */ #servers = [];
   /** @type {"online" | "offline"} */ #state = "offline";
   #name = "";
+  /** Whether payloads travel sealed: what was given to enter decides, and nobody else. */ #sealed = false;
+  /** @type {string | null} of a sealed room, once it is known */ #key = null;
+  /** @type {readonly string[] | null} its words, where they are known */ #words = null;
+  #strikes = 0;
   #id = "";
   #token = "";
   /** @type {string | null} why it ended */ #ended = null;
@@ -44,7 +55,6 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   /** @param {RoomOptions} options */
   constructor(options) {
     super();
-    if (options.open === false) throw new CrowflyError("unsupported", "rooms with a secret are not there yet", { hint: "Leave `open` away." });
     this.#options = options;
     this.#server = serverBase(options.server);
     this.#signaling = new Signaling({
@@ -71,21 +81,32 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
 
   /** @param {RoomOptions} options @param {Room | null} prepared */
   static async create(options, prepared) {
+    const sealed = sealsNew(options);
     const room = prepared ?? new Room(options);
+    room.#sealed = sealed;
     room.#dismiss();
     return room.#enter(options, async () => {
+      const code = sealed ? import("./code.js") : null;
+      code?.catch(() => {}); // told where it is awaited
       await (room.#connecting ?? room.#connect());
       room.#sit(await room.#signaling.request("create", options.name === undefined ? {} : { room: options.name }));
+      if (code) await room.#drawCode(await code);
       room.#expect();
     });
   }
 
-  /** @param {string} name @param {RoomOptions} options @param {Room | null} prepared */
-  static async join(name, options, prepared) {
+  /** @param {Place} place @param {RoomOptions} options @param {Room | null} prepared */
+  static async join({ name, key, words }, options, prepared) {
+    const sealed = key !== null || words !== null;
+    if (sealed && !canSeal()) throw noCrypto();
     // What needs no server starts before there is one: connection, channel, offer.
     const room = prepared ?? Room.prepare(options);
     const pairing = /** @type {Pairing} */ (room.#pairing);
+    room.#sealed = sealed;
+    room.#words = words;
+    if (key !== null) room.#share(name, key, pairing);
     return room.#enter(options, async () => {
+      if (words) room.#share(name, await (await import("./code.js")).stretch(name, words), pairing);
       await room.#connecting;
       // The offer leaves right behind the join: one trip to the server, not two.
       pairing.trace.note(1, "send", "join");
@@ -104,10 +125,14 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     return this.#name;
   }
   get link() {
-    return roomLink(this.#server, this.#name);
+    return roomLink(this.#server, this.#name, this.#key);
   }
   get code() {
-    return this.#name;
+    if (!this.#sealed) return this.#name;
+    return this.#words && [this.#name, ...this.#words].join("-");
+  }
+  get open() {
+    return !this.#sealed;
   }
   get id() {
     return this.#id;
@@ -153,6 +178,20 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     this.#welcomed(await this.#signaling.connect());
     this.#state = "online";
     this.#pairing?.useServers(this.#servers);
+  }
+
+  /** The secret of a room just made. @param {typeof import("./code.js")} code */
+  async #drawCode({ drawWords, stretch }) {
+    const words = drawWords();
+    const key = await stretch(this.#name, words);
+    this.#words = words;
+    this.#key = key;
+  }
+
+  /** The secret of a room to be joined. @param {string} room @param {string} key @param {Pairing} pairing */
+  #share(room, key, pairing) {
+    this.#key = key;
+    pairing.seal = new Seal({ key, room, session: pairing.session, role: "PEER1" });
   }
 
   /**
@@ -205,16 +244,27 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
       peerId,
       options: this.#options,
       spare: this.#spare,
-      signal: (payload) => this.#signal(session, payload),
+      signal: (payload) => this.#signal(pairing, payload),
       onend: (reason) => this.#pairingEnded(pairing, reason),
     });
     this.#pairing = pairing;
     return pairing;
   }
 
-  /** @param {string} session @param {Record<string, unknown>} payload */
-  #signal(session, payload) {
-    this.#signaling.send("signal", { session, payload });
+  /** @param {Pairing} pairing @param {Record<string, unknown>} payload */
+  #signal(pairing, payload) {
+    const { session, seal } = pairing;
+    if (!this.#sealed) return void this.#signaling.send("signal", { session, payload });
+    seal?.seal(payload).then(
+      (sealed) => this.#pairing === pairing && this.#signaling.send("signal", { session, payload: sealed }),
+      (error) => pairing.refuse(error),
+    );
+  }
+
+  /** @param {Pairing} pairing @param {unknown} payload */
+  #hear(pairing, payload) {
+    if (!this.#sealed) return pairing.receive(payload);
+    pairing.seal?.open(payload).then((opened) => pairing.receive(opened), (error) => pairing.refuse(error));
   }
 
   /** @param {Pairing} pairing @param {string} reason */
@@ -226,7 +276,8 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     if (this.#ended !== null) return;
     if (this.#token === "") return void this.#close(reason); // not even seated
     this.dispatchEvent(eventWith("peer-left", { peer: pairing.peer, reason }));
-    if (reason === "vanished" || reason === "failed" || reason === "no-offer") this.#free(pairing, reason);
+    if (UNTOLD.has(reason)) this.#free(pairing, reason);
+    if (reason === "not-verified") this.#strike();
     if (this.#ended === null) this.#expect();
   }
 
@@ -240,10 +291,18 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
       this.#signaling.send("leave", {});
       return void this.#close(reason);
     }
-    this.#reject(pairing.session, reason === "no-offer" ? "no-offer" : "other");
+    this.#reject(pairing.session, reason === "no-offer" || reason === "not-verified" ? reason : "other");
   }
 
-  /** @param {string} session @param {"busy" | "no-offer" | "other"} reason */
+  /** Somebody came who does not know the secret. One who could try for ever would find it. */
+  #strike() {
+    this.#strikes += 1;
+    if (this.#strikes < STRIKES || this.#ended !== null) return;
+    this.#signaling.send("leave", {});
+    this.#close("burned");
+  }
+
+  /** @param {string} session @param {"busy" | "no-offer" | "not-verified" | "other"} reason */
   #reject(session, reason) {
     // The answer says nothing new, and a refusal means that the other has gone already.
     this.#signaling.request("reject", { session, reason }).catch(() => {});
@@ -258,7 +317,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
       case "peer-joined":
         return this.#joined(String(message.peer), String(message.session));
       case "signal":
-        if (current) return current.receive(message.payload);
+        if (current) return this.#hear(current, message.payload);
         return this.#pairing?.trace.note(null, "note", "stale-signal", { session: String(message.session).slice(0, 22) });
       case "peer-left":
         return current?.departed(String(message.reason));
@@ -280,12 +339,14 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
       current.peerId = peer; // back on a new connection; the pairing is as it was
       return current.setPresence("online");
     }
-    if (this.#past.includes(session)) return this.#reject(session, "other");
+    // Nor can anybody come who was given the secret before there is one.
+    if (this.#past.includes(session) || (this.#sealed && this.#key === null)) return this.#reject(session, "other");
     // The next one, or the same one on a page opened anew, does not wait for the goodbye of the one before.
     if (current?.departing) current.end(current.departing);
     else if (current?.opened) return this.#reject(session, "busy");
     current?.end("lost");
     const pairing = this.#begin("PEER2", session, peer);
+    if (this.#key !== null) pairing.seal = new Seal({ key: this.#key, room: this.#name, session, role: "PEER2" });
     pairing.trace.note(2, "receive", "peer-joined");
     pairing.useServers(this.#servers);
     pairing.setOnline(true);
@@ -379,6 +440,17 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
 
 /** 128 random bits as 22 base64url characters. */
 function newSession() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return randomText(16);
+}
+
+/** Whether a room to be made is a sealed one. @param {RoomOptions} options */
+function sealsNew({ name, open = true }) {
+  if (open && name !== undefined && readCode(name)) throw new CrowflyError("invalid-room-name", "a chosen name cannot begin like a code");
+  if (!open && name !== undefined) throw new CrowflyError("invalid-room-name", "a room with a secret has a name that the server draws", { hint: "Leave `name` away." });
+  if (!open && !canSeal()) throw noCrypto();
+  return !open;
+}
+
+function noCrypto() {
+  return new CrowflyError("unsupported", "a page that came over plain HTTP may not use cryptography", { hint: "Open it by https://." });
 }

@@ -12,15 +12,16 @@ export function joinRoom(linkOrCode: string, options?: RoomOptions): Promise<Roo
  *  iceServers and label takes it over. Kept for 8 s, then it is closed. Never fails: the call that follows says what is wrong. */
 export function prepare(options?: Pick<RoomOptions, "server" | "iceServers" | "label" | "steps" | "open">): void;
 
-/** The room name inside a link or code, or a CrowflyError `invalid-room-name`. */
-export function parseRoom(linkOrCode: string): { name: string; server: string | null };
+/** What a link, code or name says: the room, its server if it is a link, and the secret of a sealed room, as a link's key or a code's words.
+ *  A CrowflyError `invalid-room-name` where no room is named, `invalid-code` where a secret is damaged. */
+export function parseRoom(linkOrCode: string): { name: string; server: string | null; key: string | null; words: string[] | null };
 
 export interface RoomOptions {
   /** Base URL of the signaling server, `https://host[:port]`. Default: where the page came from. */
   server?: string | URL;
   /** `createRoom` only: a chosen name; without it the server draws one that cannot be guessed. */
   name?: string;
-  /** A room by plain name without a shared secret. Today every room is open; `false` fails with `unsupported`. */
+  /** `createRoom` only: a room without a shared secret, whose server is trusted. The default today. A sealed room has a drawn name; {@link joinRoom} learns from link or code which it is. */
   open?: boolean;
   /** Step by step: nothing happens by itself, {@link Peer.press} makes each WebRTC call. */
   steps?: boolean;
@@ -55,22 +56,24 @@ export interface RoomEvents {
   /** Somebody joined while this page waited. One who joins finds `room.peer` there already, without an event. */
   peer: { readonly peer: Peer };
   /** reason: "goodbye" (in the channel), "leave" | "lost" | "replaced" (server), "vanished" (silence, or its channel ended),
-   *  "failed" (no connection came about), "no-offer" (it joined and then said nothing). */
+   *  "failed" (no connection came about), "no-offer" (it joined and then said nothing), "not-verified" (it does not share the secret). */
   "peer-left": { readonly peer: Peer; readonly reason: string };
   signaling: { readonly state: "online" | "offline" };
   error: { readonly error: CrowflyError };
   /** This page is out of the room. reason: "leave" (its own wish), "busy" | "no-offer" | "not-verified" | "other" (rejected by the one
-   *  who waited), "replaced" (its seat was taken with its token), "failed" | "vanished" (PEER1: no connection, and the
+   *  who waited; "not-verified" also: it does not share the secret), "burned" (three came who did not know the secret), "replaced" (its seat was taken with its token), "failed" | "vanished" (PEER1: no connection, and the
    *  other still waits there), or the error code with which the server refused its return. */
   close: { readonly reason: string };
 }
 
 export interface Room extends TypedTarget<RoomEvents> {
   readonly name: string;
-  /** What another page opens: `https://host/#<name>`. */
+  /** What another page opens: `https://host/#<name>`, with `.<key>` behind it for a sealed room. A secret then. */
   readonly link: string;
-  /** What a person types. For open rooms the name. */
-  readonly code: string;
+  /** What a person types: the name of an open room; name and words of a sealed one, null where this page came by a link. */
+  readonly code: string | null;
+  /** Without a shared secret: the server can read descriptions and candidates. */
+  readonly open: boolean;
   /** Own peer id, issued by the server. */
   readonly id: string;
   readonly token: string;
@@ -124,7 +127,7 @@ export interface Peer extends TypedTarget<PeerEvents> {
   readonly role: Role;
   readonly states: Readonly<PeerStates>;
   readonly trace: Trace;
-  /** How the other side was verified; null: not verified (every open room today). */
+  /** How the other side was verified: "code" once the channel of a sealed room is open; null: not verified. */
   readonly verified: null | "code" | "compared";
   /** Descriptions as they stand, for showing. */
   readonly localDescription: RTCSessionDescription | null;

@@ -129,10 +129,10 @@ test("names people type: those the server takes pass, those it cannot take are m
 
 test("links lead back to their room and server", () => {
   for (const [server, name] of [["https://crowfly.example/", "k7fq-9xqm-2p4t"], ["http://127.0.0.1:8080/", "küche-7"], ["https://example.com/crowfly/", "部屋"]]) {
-    assert.deepEqual(parseRoom(roomLink(/** @type {string} */ (server), /** @type {string} */ (name))), { name, server });
+    assert.deepEqual(parseRoom(roomLink(/** @type {string} */ (server), /** @type {string} */ (name))), { name, server, key: null, words: null });
   }
-  assert.deepEqual(parseRoom("  Küche 7 "), { name: "Küche-7", server: null });
-  assert.deepEqual(parseRoom("#kitchen"), { name: "kitchen", server: null });
+  assert.deepEqual(parseRoom("  Küche 7 "), { name: "Küche-7", server: null, key: null, words: null });
+  assert.deepEqual(parseRoom("#kitchen"), { name: "kitchen", server: null, key: null, words: null });
   for (const bad of ["", "  ", "#", "https://crowfly.example/", "https://crowfly.example/#", "javascript:alert(1)#x", "not a url#x", "a/b", "<b>", "%", "x".repeat(65)]) {
     assert.throws(() => parseRoom(bad), { code: "invalid-room-name" }, bad);
   }

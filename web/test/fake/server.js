@@ -10,6 +10,8 @@ export class FakeServer {
   /** @type {RTCIceServer[]} */ iceServers = [{ urls: ["stun:stun.example:3478"] }];
   /** How often a connection was tried. */ attempts = 0;
   /** Tokens whose holders are dead: their clients, which live on in the test, are not heard. @type {Set<string>} */ dead = new Set();
+  /** Whether names it draws look as those of the real one. */ drawn = false;
+  /** Sits in the middle: what is relayed instead of a payload, null for nothing. @type {((payload: any, from: FakeSocket, session: string) => any) | null} */ relay = null;
   #next = 1;
 
   get WebSocket() {
@@ -57,7 +59,7 @@ export class FakeServer {
   handlers = {
     create: (/** @type {FakeSocket} */ socket, /** @type {any} */ { room }) => {
       if (room !== undefined && this.rooms.has(room)) return error("room-taken");
-      const name = room ?? this.name("room-");
+      const name = room ?? (this.drawn ? `k7fq-9xqm-${1000 + this.#next++}` : this.name("room-"));
       this.rooms.set(name, new Room(name));
       return { type: "created", room: name, token: this.#sit(socket, name) };
     },
@@ -90,7 +92,8 @@ export class FakeServer {
       if (!opposite) return error("no-peer");
       if (session !== socket.room.session) return error("stale-session");
       if (!this.sockets.has(opposite)) return error("peer-offline");
-      opposite.say({ type: "signal", from: socket.peer, session, payload });
+      const relayed = this.relay ? this.relay(payload, socket, session) : payload;
+      if (relayed !== null) opposite.say({ type: "signal", from: socket.peer, session, payload: relayed });
     },
     leave: (/** @type {FakeSocket} */ socket) => {
       const room = socket.room?.name;
