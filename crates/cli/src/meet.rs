@@ -65,7 +65,7 @@ impl FromStr for Place {
     type Err = LinkError;
 
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        let (_, server) = parse_room(text)?;
+        let server = parse_room(text)?.server;
         let text = text.to_owned();
         Ok(Self { text, server })
     }
@@ -73,7 +73,8 @@ impl FromStr for Place {
 
 /// Where the room is, on stderr; as a picture too where that is a terminal.
 fn show(room: &Room) {
-    line(&format!("code  {}\nlink  {}", room.code(), room.link()));
+    let code = room.code().unwrap_or_default();
+    line(&format!("code  {code}\nlink  {}", room.link()));
     if io::stderr().is_terminal()
         && let Ok(code) = QrCode::new(room.link())
     {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use crowfly_protocol::SessionId;
+use crowfly_protocol::{RoomCode, RoomKey, SessionId, WORDS_IN_CODE};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -35,6 +35,10 @@ pub(crate) struct Seat {
     pub(crate) name: crowfly_protocol::RoomName,
     pub(crate) id: crowfly_protocol::PeerId,
     pub(crate) token: crowfly_protocol::Token,
+    /// Of a sealed room.
+    pub(crate) key: Option<RoomKey>,
+    /// Where it is known: it was made or typed here.
+    pub(crate) code: Option<RoomCode>,
 }
 
 /// The driver's queues.
@@ -47,6 +51,8 @@ pub(crate) struct Handles {
     pub(crate) leave: oneshot::Receiver<()>,
     /// Where no server carries payloads: ours out, theirs in.
     pub(crate) carried: Option<Carried>,
+    /// The code that was typed.
+    pub(crate) code: Option<RoomCode>,
 }
 
 /// Payloads carried by other means.
@@ -58,6 +64,7 @@ pub(crate) struct Carried {
 enum Found {
     Name(SessionId, CandidateName, Option<IpAddr>),
     Servers(Vec<SocketAddr>),
+    Key(RoomCode, RoomKey),
 }
 
 struct Driver {
@@ -70,6 +77,7 @@ struct Driver {
     events: mpsc::UnboundedSender<(RoomEvent, Held)>,
     inflow: Arc<Inflow>,
     seat: Option<Arc<Mutex<Seat>>>,
+    code: Option<RoomCode>,
     /// WebSockets that say their last words.
     closing: JoinSet<()>,
     lookups: JoinSet<Found>,
@@ -79,17 +87,19 @@ struct Driver {
 
 /// New secrets of one pairing.
 pub(crate) fn draw_secrets() -> Result<Secrets, RoomError> {
-    let mut random = [0; 48];
+    let mut random = [0; 64];
     getrandom::fill(&mut random).map_err(|error| RoomError::NoNetwork {
         reason: error.to_string(),
     })?;
-    let (mut seed, mut session) = ([0; 32], [0; 16]);
+    let (mut seed, mut session, mut nonce) = ([0; 32], [0; 16], [0; 16]);
     seed.copy_from_slice(&random[..32]);
-    session.copy_from_slice(&random[32..]);
+    session.copy_from_slice(&random[32..48]);
+    nonce.copy_from_slice(&random[48..]);
     Ok(Secrets {
         certificate: Certificate::generate(),
         seed,
         session: SessionId::from_bytes(session),
+        nonce,
         began: SystemTime::now(),
     })
 }
@@ -112,6 +122,7 @@ pub(crate) async fn run(
         events: handles.events,
         inflow: Arc::default(),
         seat: None,
+        code: handles.code,
         closing: JoinSet::new(),
         lookups: JoinSet::new(),
         multicast: None,
@@ -280,6 +291,11 @@ impl Driver {
                 self.core.resolved(now, session, &name, address)
             }
             Found::Name(_, _, None) => {}
+            Found::Key(code, key) => {
+                self.core.set_key(key);
+                self.code = Some(code);
+                self.tell_entered();
+            }
         }
     }
 
@@ -308,7 +324,8 @@ impl Driver {
                 }
             }
             room_core::Event::Peer { id, session, role } => {
-                let (link, peer) = LinkToPeer::new(id, session, role);
+                let sealed = self.core.is_sealed();
+                let (link, peer) = LinkToPeer::new(id, session, role, sealed);
                 self.peer = Some(link);
                 if let (Some(link), Some(pairing)) = (&mut self.peer, self.core.pairing()) {
                     let states = pairing.states();
@@ -336,6 +353,15 @@ impl Driver {
     }
 
     fn tell_entered(&mut self) {
+        if self.core.needs_key() {
+            // Words take a while to be stretched; a room without its code is of no use to anybody.
+            if let Err(error) = self.draw_code()
+                && let Some(entered) = self.entered.take()
+            {
+                drop(entered.send(Err(error)));
+            }
+            return;
+        }
         if let Some(seat) = self.seated()
             && let Some(entered) = self.entered.take()
         {
@@ -343,11 +369,35 @@ impl Driver {
         }
     }
 
+    fn draw_code(&mut self) -> Result<(), RoomError> {
+        let no_code = |reason: String| RoomError::NoCode { reason };
+        let mut random = [0; 4 * WORDS_IN_CODE];
+        getrandom::fill(&mut random).map_err(|error| no_code(error.to_string()))?;
+        let mut words = [0; WORDS_IN_CODE];
+        for (word, bytes) in words.iter_mut().zip(random.as_chunks().0) {
+            *word = u32::from_le_bytes(*bytes);
+        }
+        let name = self.core.name().cloned();
+        let code = name.and_then(|name| RoomCode::drawn(name, words));
+        let code = code.ok_or_else(|| no_code("the server drew no name for it".to_owned()))?;
+        self.lookups.spawn_blocking(move || {
+            let key = code.stretch();
+            Found::Key(code, key)
+        });
+        Ok(())
+    }
+
     /// One's own seat as it is now.
     fn seated(&mut self) -> Option<Arc<Mutex<Seat>>> {
         let (name, id) = (self.core.name().cloned()?, self.core.id()?);
         let token = self.core.token()?;
-        let seat = Seat { name, id, token };
+        let seat = Seat {
+            name,
+            id,
+            token,
+            key: self.core.key().cloned(),
+            code: self.code.clone(),
+        };
         match &self.seat {
             Some(shared) => *shared.lock().unwrap_or_else(PoisonError::into_inner) = seat,
             None => self.seat = Some(Arc::new(Mutex::new(seat))),
@@ -448,6 +498,7 @@ pub(crate) fn start(
     ice_servers: Option<Vec<String>>,
     url: String,
     carried: Option<Carried>,
+    code: Option<RoomCode>,
 ) -> Result<Started, RoomError> {
     let no_network = |error: std::io::Error| RoomError::NoNetwork {
         reason: error.to_string(),
@@ -470,6 +521,7 @@ pub(crate) fn start(
         events: events_in,
         leave: left,
         carried,
+        code,
     };
     let task = tokio::spawn(run(config, secrets, sockets, url, handles));
     Ok(Started {
@@ -486,8 +538,9 @@ pub(crate) async fn enter(
     label: String,
     ice_servers: Option<Vec<String>>,
     server: ServerUrl,
+    code: Option<RoomCode>,
 ) -> Result<Room, RoomError> {
-    let started = start(intent, label, ice_servers, server.socket(), None)?;
+    let started = start(intent, label, ice_servers, server.socket(), None, code)?;
     let seat = started.entered.await.unwrap_or(Err(RoomError::Left))?;
     Ok(Room::new(
         server,

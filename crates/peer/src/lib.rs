@@ -26,7 +26,10 @@
 //! at all. Inside: `is` finds the path (ICE), `dimpl` secures it (DTLS 1.3 and 1.2), `crowfly-sctp` carries the channels, each a state
 //! machine without clock or socket, driven by one tokio task a room.
 //!
-//! Not there yet: relays (TURN), rooms with a secret, files.
+//! A room without a chosen name is sealed: its link and its code hold a secret, without which a server in the middle can neither read nor
+//! change what the two say before they are connected. [`RoomOptions::open`] decides otherwise.
+//!
+//! Not there yet: relays (TURN), files.
 
 mod backoff;
 mod channel;
@@ -57,12 +60,12 @@ mod states;
 mod trace;
 
 pub use channel::{Channel, ChannelOptions, OpenError, Reliability};
-pub use crowfly_protocol::{PeerId, RoomName, SessionId, Token};
+pub use crowfly_protocol::{InvalidCode, PeerId, RoomCode, RoomKey, RoomName, SessionId, Token};
 pub use description::DescriptionError;
-pub use link::{LinkError, ServerUrl, parse_room};
+pub use link::{LinkError, Place, Secret, ServerUrl, parse_room};
 pub use message::Message;
 pub use pairing::{EndReason, PeerError};
-pub use peer::{PathStats, Peer, PeerEvent, PeerSender, PeerStats, SendError};
+pub use peer::{PathStats, Peer, PeerEvent, PeerSender, PeerStats, SendError, Verified};
 pub use room::{JoinError, Room, RoomEvent, RoomOptions, create_room, join_room};
 pub use room_core::{CloseReason, RoomError};
 pub use session::HandshakeError;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crowfly_protocol::RoomName;
+use crowfly_protocol::{InvalidCode, RoomCode, RoomKey, RoomName};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use tokio_tungstenite::tungstenite::http::Uri;
 
@@ -46,35 +46,81 @@ pub enum LinkError {
     /// No room name in it.
     #[error("no room name in this link or code")]
     NoRoom,
+    /// It begins like a code and is none.
+    #[error("not a code: {0}")]
+    Code(#[from] InvalidCode),
+    /// A part of its secret is missing or changed.
+    #[error("the secret of this link is damaged")]
+    Damaged,
 }
 
-/// The room name inside a link or code, and the server if it is a link.
+/// What a link, a code or a name says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Place {
+    /// Which room.
+    pub name: RoomName,
+    /// Where; a link's own.
+    pub server: Option<ServerUrl>,
+    /// What the two share and the server has not; without it the room is an open one.
+    pub secret: Option<Secret>,
+}
+
+/// The secret of a sealed room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Secret {
+    /// A link's.
+    Key(RoomKey),
+    /// Words, from which the key takes a moment to make.
+    Code(RoomCode),
+}
+
+/// What a link, a code or a name says. Who gives a secret that is damaged gets an error, and not into an open room.
 ///
 /// # Errors
 ///
-/// [`LinkError`] when there is no room name in it, or what stands before it is no web address.
-pub fn parse_room(link_or_code: &str) -> Result<(RoomName, Option<ServerUrl>), LinkError> {
+/// [`LinkError`] when there is no room name in it, what stands before it is no web address, or its secret is damaged.
+pub fn parse_room(link_or_code: &str) -> Result<Place, LinkError> {
     let text = link_or_code.trim();
-    let (server, name) = match text.split_once('#') {
-        Some(("", name)) => (None, name),
-        Some((page, name)) => (Some(page.parse()?), name),
+    let (server, place) = match text.split_once('#') {
+        Some(("", place)) => (None, place),
+        Some((page, place)) => (Some(page.parse()?), place),
         None => (None, text),
     };
-    let decoded = percent_decode_str(name)
+    let decoded = percent_decode_str(place)
         .decode_utf8()
         .map_err(|_| LinkError::NoRoom)?;
-    let name = RoomName::parse(&decoded).map_err(|_| LinkError::NoRoom)?;
-    Ok((name, server))
+    let (name, secret) = read(decoded.trim())?;
+    Ok(Place {
+        name,
+        server,
+        secret,
+    })
+}
+
+fn read(place: &str) -> Result<(RoomName, Option<Secret>), LinkError> {
+    if let Some((name, key)) = place.rsplit_once('.')
+        && let Ok(name) = RoomName::parse(name)
+        && name.is_drawn()
+    {
+        let key = key.parse().map_err(|_| LinkError::Damaged)?;
+        return Ok((name, Some(Secret::Key(key))));
+    }
+    if let Some(code) = RoomCode::parse(place) {
+        let code = code?;
+        return Ok((code.room().clone(), Some(Secret::Code(code))));
+    }
+    let name = RoomName::parse(place).map_err(|_| LinkError::NoRoom)?;
+    Ok((name, None))
 }
 
 impl ServerUrl {
-    /// What another page opens. The fragment never reaches a server.
-    pub fn room_link(&self, name: &RoomName) -> String {
-        format!(
-            "{}#{}",
-            self.base,
-            utf8_percent_encode(name.as_str(), FRAGMENT)
-        )
+    /// What another page opens: of a sealed room, a secret. The fragment never reaches a server.
+    pub fn room_link(&self, name: &RoomName, key: Option<&RoomKey>) -> String {
+        let name = utf8_percent_encode(name.as_str(), FRAGMENT);
+        let key = key.map(|key| format!(".{}", key.reveal()));
+        format!("{}#{name}{}", self.base, key.unwrap_or_default())
     }
 
     /// Where the WebSocket is.
@@ -121,10 +167,11 @@ mod tests {
     #[test]
     fn reads_links_and_codes() {
         let parsed = |text: &str| {
-            parse_room(text).map(|(name, server)| {
+            parse_room(text).map(|place| {
+                assert_eq!(place.secret, None);
                 (
-                    name.as_str().to_owned(),
-                    server.map(|server| server.to_string()),
+                    place.name.as_str().to_owned(),
+                    place.server.map(|server| server.to_string()),
                 )
             })
         };
@@ -152,7 +199,7 @@ mod tests {
         let server: ServerUrl = "http://localhost:8080".parse().expect("an address");
         let name = RoomName::parse("Küche 7").expect("a name");
         assert_eq!(
-            server.room_link(&name),
+            server.room_link(&name, None),
             "http://localhost:8080/#k%C3%BCche-7"
         );
         assert_eq!(server.socket(), "ws://localhost:8080/ws");
@@ -193,13 +240,44 @@ mod tests {
         for _ in 0..20_000 {
             let text = "https://crows.example/app/#k%C3%BCche-7";
             let text = crate::mutate::text(&mut random, text);
-            let Ok((name, server)) = parse_room(&text) else {
+            let Ok(place) = parse_room(&text) else {
                 continue;
             };
-            if let Some(server) = server {
-                let link = server.room_link(&name);
-                assert_eq!(parse_room(&link), Ok((name, Some(server))), "{text}");
+            if let Some(server) = &place.server {
+                let link = server.room_link(&place.name, None);
+                assert_eq!(parse_room(&link), Ok(place), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_secret_is_read_whole_or_leads_nowhere() {
+        let server: ServerUrl = "https://crows.example".parse().expect("an address");
+        let (name, key) = (RoomName::drawn(7), RoomKey::from_bytes([7; RoomKey::BYTES]));
+        let link = server.room_link(&name, Some(&key));
+        let place = parse_room(&link).expect("a link");
+        assert_eq!((&place.name, place.secret), (&name, Some(Secret::Key(key))));
+        let code = RoomCode::drawn(name.clone(), [7; 4]).expect("a code");
+        for text in [
+            code.reveal(),
+            format!("https://crows.example/#{}", code.reveal().replace('-', " ")),
+        ] {
+            let place = parse_room(&text).expect("a code");
+            assert_eq!(
+                (&place.name, place.secret),
+                (&name, Some(Secret::Code(code.clone())))
+            );
+        }
+        for cut in 1..43 {
+            assert_eq!(
+                parse_room(&link[..link.len() - cut]),
+                Err(LinkError::Damaged)
+            );
+        }
+        let typo = parse_room(&format!("{}x", code.reveal()));
+        assert!(
+            matches!(typo, Err(LinkError::Code(InvalidCode::UnknownWord { .. }))),
+            "{typo:?}"
+        );
     }
 }

@@ -33,7 +33,12 @@ pub(crate) struct LinkToPeer {
 }
 
 impl LinkToPeer {
-    pub(crate) fn new(id: Option<PeerId>, session: SessionId, role: Role) -> (Self, Peer) {
+    pub(crate) fn new(
+        id: Option<PeerId>,
+        session: SessionId,
+        role: Role,
+        sealed: bool,
+    ) -> (Self, Peer) {
         let (events, taken) = mpsc::unbounded_channel();
         let (outgoing_in, outgoing) = mpsc::channel(OUTGOING);
         let (control_in, control) = mpsc::unbounded_channel();
@@ -47,6 +52,7 @@ impl LinkToPeer {
             id,
             session,
             role,
+            sealed,
             events: taken,
             sender: sender.clone(),
         };

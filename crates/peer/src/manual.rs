@@ -171,6 +171,7 @@ async fn start(
         Some(stun_servers),
         String::new(),
         Some(carried),
+        None,
     );
     let mut started = started.map_err(|error| failed(&error))?;
     let Some((RoomEvent::Peer(peer), _)) = started.events.recv().await else {

@@ -12,7 +12,7 @@ use crate::channel::{Channel, ChannelOptions, OpenError};
 use crate::inflow::Held;
 use crate::message::Message;
 use crate::pairing::{EndReason, PeerError};
-use crate::states::PeerStates;
+use crate::states::{ChannelState, PeerStates};
 use crate::trace::Role;
 
 /// Messages accepted for sending and not looked at yet.
@@ -26,8 +26,17 @@ pub struct Peer {
     pub(crate) id: Option<PeerId>,
     pub(crate) session: SessionId,
     pub(crate) role: Role,
+    pub(crate) sealed: bool,
     pub(crate) events: mpsc::UnboundedReceiver<(PeerEvent, Held)>,
     pub(crate) sender: PeerSender,
+}
+
+/// How a peer was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Verified {
+    /// It knows the secret of a sealed room.
+    Code,
 }
 
 /// What can be asked of a peer from several places at once.
@@ -172,6 +181,13 @@ impl Peer {
     /// All states as they are now.
     pub fn states(&self) -> PeerStates {
         self.sender.states()
+    }
+
+    /// How it is known that nobody sits between the two, once the channel is open; `None`: it is not known.
+    pub fn verified(&self) -> Option<Verified> {
+        // There is a channel only behind DTLS, which has checked the fingerprints that came sealed.
+        let secured = self.states().channel != ChannelState::None;
+        (self.sealed && secured).then_some(Verified::Code)
     }
 
     /// The next thing that happens; `None` after [`PeerEvent::Closed`]. Cancel-safe.

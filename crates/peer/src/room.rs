@@ -2,13 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crowfly_protocol::{PeerId, RoomName, Token};
+use crowfly_protocol::{PeerId, RoomCode, RoomName, Token};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::driver::{self, Seat};
 use crate::inflow::Held;
-use crate::link::{LinkError, ServerUrl, parse_room};
+use crate::link::{LinkError, Place, Secret, ServerUrl, parse_room};
 use crate::pairing::EndReason;
 use crate::peer::Peer;
 use crate::room_core::{CloseReason, Intent, RoomError};
@@ -27,6 +27,9 @@ pub struct RoomOptions {
     pub server: ServerUrl,
     /// [`create_room`] only: a chosen name; without it the server draws one that cannot be guessed.
     pub name: Option<RoomName>,
+    /// [`create_room`] only: a room without a shared secret, whose server is trusted. Without a word on it: with a chosen name. A sealed
+    /// room has a drawn name; [`join_room`] learns from link or code which it is.
+    pub open: Option<bool>,
     /// STUN servers, `host` or `host:port`, used instead of those that the signaling server hands out. Empty: host candidates only.
     pub ice_servers: Option<Vec<String>>,
     /// Label of the main data channel; of more than 65,535 bytes (RFC 8832 §5.1) the beginning. Its protocol is always `crowfly.1`.
@@ -41,6 +44,7 @@ impl RoomOptions {
         Self {
             server,
             name: None,
+            open: None,
             ice_servers: None,
             label: "crowfly".to_owned(),
             token: None,
@@ -97,16 +101,31 @@ pub struct Room {
 ///
 /// # Errors
 ///
-/// [`RoomError`] when the server cannot be reached within ten seconds, or refuses.
+/// [`RoomError`] when the server cannot be reached within ten seconds, or refuses; or when a sealed room is to have a chosen name.
 pub async fn create_room(options: RoomOptions) -> Result<Room, RoomError> {
     let RoomOptions {
         server,
         name,
+        open,
         ice_servers,
         label,
         ..
     } = options;
-    driver::enter(Intent::Create { name }, label, ice_servers, server).await
+    let sealed = !open.unwrap_or(name.is_some());
+    let no_code = |reason: &str| RoomError::NoCode {
+        reason: reason.to_owned(),
+    };
+    if sealed && name.is_some() {
+        return Err(no_code("its name was chosen"));
+    }
+    if name
+        .as_ref()
+        .is_some_and(|name| RoomCode::parse(name.as_str()).is_some())
+    {
+        return Err(no_code("a chosen name cannot begin like a code"));
+    }
+    let intent = Intent::Create { name, sealed };
+    driver::enter(intent, label, ice_servers, server, None).await
 }
 
 /// Joins the room named by a link or code, and begins to connect: the last to arrive offers.
@@ -115,7 +134,21 @@ pub async fn create_room(options: RoomOptions) -> Result<Room, RoomError> {
 ///
 /// [`JoinError`] when it names no room, when the server cannot be reached within ten seconds, or refuses.
 pub async fn join_room(link_or_code: &str, options: RoomOptions) -> Result<Room, JoinError> {
-    let (name, server) = parse_room(link_or_code)?;
+    let Place {
+        name,
+        server,
+        secret,
+    } = parse_room(link_or_code)?;
+    let (key, code) = match secret {
+        None => (None, None),
+        Some(Secret::Key(key)) => (Some(key), None),
+        Some(Secret::Code(code)) => {
+            let words = code.clone();
+            let stretched = tokio::task::spawn_blocking(move || words.stretch()).await;
+            // It fails only where the runtime is being shut down.
+            (Some(stretched.map_err(|_| RoomError::Left)?), Some(code))
+        }
+    };
     let RoomOptions {
         server: otherwise,
         ice_servers,
@@ -123,8 +156,9 @@ pub async fn join_room(link_or_code: &str, options: RoomOptions) -> Result<Room,
         token,
         ..
     } = options;
-    let intent = Intent::Join { name, token };
-    Ok(driver::enter(intent, label, ice_servers, server.unwrap_or(otherwise)).await?)
+    let intent = Intent::Join { name, token, key };
+    let server = server.unwrap_or(otherwise);
+    Ok(driver::enter(intent, label, ice_servers, server, code).await?)
 }
 
 impl Room {
@@ -151,14 +185,19 @@ impl Room {
         &self.name
     }
 
-    /// What a browser, or [`join_room`], opens.
+    /// What a browser, or [`join_room`], opens. Of a sealed room it is a secret.
     pub fn link(&self) -> String {
-        self.server.room_link(&self.name)
+        self.server
+            .room_link(&self.name, lock(&self.seat).key.as_ref())
     }
 
-    /// What a person types.
-    pub fn code(&self) -> &str {
-        self.name.as_str()
+    /// What a person types: the name of an open room, and of a sealed one the code; `None` where one came by a link.
+    pub fn code(&self) -> Option<String> {
+        let seat = lock(&self.seat);
+        match (&seat.key, &seat.code) {
+            (None, _) => Some(self.name.as_str().to_owned()),
+            (Some(_), code) => code.as_ref().map(RoomCode::reveal),
+        }
     }
 
     /// Own peer id, issued by the server; another once a server that was started anew has given another seat.

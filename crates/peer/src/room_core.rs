@@ -9,6 +9,7 @@ mod leaving;
 mod outcome;
 mod pairings;
 mod returning;
+mod sealing;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use crowfly_protocol::{
-    ClientMessage, ErrorCode, PeerId, RequestId, RoomName, ServerMessage, SessionId, Token,
+    ClientMessage, ErrorCode, PeerId, RequestId, RoomKey, RoomName, SealNonce, ServerMessage,
+    SessionId, Token,
 };
 
 use crate::gather::Reflexive;
@@ -25,6 +27,8 @@ use crate::pairing::{self, CandidateName, EndReason, Pairing};
 use crate::session::{Certificate, Transmit};
 use crate::states::PeerStates;
 use crate::trace::Role;
+
+use self::sealing::Secrecy;
 
 pub use self::outcome::{CloseReason, RoomError};
 
@@ -36,15 +40,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) enum Intent {
     Create {
         name: Option<RoomName>,
+        /// The driver then draws a code, see [`RoomCore::needs_key`].
+        sealed: bool,
     },
     Join {
         name: RoomName,
         token: Option<Token>,
+        /// Of a sealed room.
+        key: Option<RoomKey>,
     },
     /// No server: the descriptions are carried by other means.
-    Carried {
-        role: Role,
-    },
+    Carried { role: Role },
 }
 
 /// How a room is set up.
@@ -63,6 +69,8 @@ pub(crate) struct Secrets {
     pub(crate) certificate: Certificate,
     pub(crate) seed: [u8; 32],
     pub(crate) session: SessionId,
+    /// For the sealing of what is said.
+    pub(crate) nonce: SealNonce,
     /// Wall-clock time.
     pub(crate) began: SystemTime,
 }
@@ -155,6 +163,7 @@ pub(crate) struct RoomCore {
     pairing: Option<Pairing>,
     session: Option<SessionId>,
     ready: Option<Secrets>,
+    secrecy: Secrecy,
     past: VecDeque<SessionId>,
     leaving: Option<Instant>,
     outputs: VecDeque<Queued>,
@@ -179,6 +188,7 @@ impl RoomCore {
             _ => None,
         };
         let mut room = Self {
+            secrecy: Secrecy::of(&config.intent),
             config,
             phase: Phase::Connecting,
             deadline: Some(now + PATIENCE),
@@ -410,17 +420,6 @@ impl RoomCore {
             self.reflexive.timeout(),
         ];
         times.into_iter().flatten().min()
-    }
-
-    fn signal(&mut self, payload: &serde_json::value::RawValue) {
-        if self.is_carried() {
-            return self
-                .outputs
-                .push_back(Queued::Text(payload.get().to_owned()));
-        }
-        if let Some(session) = self.session {
-            self.say(&ClientMessage::Signal { session, payload }, None);
-        }
     }
 
     fn say(&mut self, message: &ClientMessage<'_>, request: Option<RequestId>) {

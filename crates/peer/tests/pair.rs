@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crowfly_peer::{
-    Message, Peer, PeerEvent, Room, RoomOptions, SendError, ServerUrl, create_room, join_room,
+    Message, Peer, PeerEvent, Room, RoomEvent, RoomOptions, SendError, ServerUrl, create_room,
+    join_room,
 };
 
 /// A server on a port of its own, for as long as the test runs.
@@ -218,4 +219,88 @@ async fn who_does_not_read_holds_the_other_side_back() {
         theirs.recv().await.expect("more");
     }
     rest.await.expect("sent");
+}
+
+#[tokio::test]
+async fn a_code_leads_into_a_sealed_room_and_another_one_does_not() {
+    use crowfly_peer::{CloseReason, EndReason, Verified};
+    let server = server().await;
+    let mut waiting = create_room(RoomOptions::new(server.clone()))
+        .await
+        .expect("a room");
+    let code = waiting.code().expect("it was made here");
+    let (name, _) = code.rsplit_once('-').expect("words");
+    let last = if code.ends_with("-acorn") {
+        "gizmo"
+    } else {
+        "acorn"
+    };
+    for strike in 1..=3 {
+        let mut stranger = join_room(&format!("{name}-{last}"), RoomOptions::new(server.clone()))
+            .await
+            .expect("a room");
+        let reason = loop {
+            match stranger.next_event().await {
+                Some(RoomEvent::Closed(reason)) => break reason,
+                Some(_) => {}
+                None => panic!("no reason"),
+            }
+        };
+        assert_eq!(reason, CloseReason::Rejected("not-verified".to_owned()));
+        let left = loop {
+            match waiting.next_event().await {
+                Some(RoomEvent::PeerLeft(reason)) => break reason,
+                Some(_) => {}
+                None => panic!("no reason"),
+            }
+        };
+        assert_eq!(left, EndReason::NotVerified);
+        if strike == 2 {
+            // The friend comes, by the code as it was read out, and goes.
+            let spoken = code.to_uppercase().replace('-', " ");
+            let mut friend = join_room(&spoken, RoomOptions::new(server.clone()))
+                .await
+                .expect("the room");
+            assert_eq!(friend.code().as_deref(), Some(code.as_str()));
+            assert_eq!(friend.link(), waiting.link());
+            let mut joined = friend.next_peer().await.expect("who waited");
+            let mut waited = waiting.next_peer().await.expect("who joined");
+            joined.opened().await.expect("open");
+            waited.opened().await.expect("open");
+            assert_eq!(joined.verified(), Some(Verified::Code));
+            assert_eq!(waited.verified(), Some(Verified::Code));
+            friend.leave().await;
+            while !matches!(waiting.next_event().await, Some(RoomEvent::PeerLeft(_))) {}
+        }
+    }
+    let burned = waiting.next_event().await;
+    assert!(
+        matches!(burned, Some(RoomEvent::Closed(CloseReason::Burned))),
+        "{burned:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_open_room_is_not_verified_and_a_sealed_one_has_no_chosen_name() {
+    let server = server().await;
+    let mut options = RoomOptions::new(server.clone());
+    options.name = Some("nest".parse().expect("a name"));
+    let mut waiting = create_room(options.clone()).await.expect("a room");
+    assert_eq!(waiting.code().as_deref(), Some("nest"));
+    let mut joining = join_room("nest", RoomOptions::new(server))
+        .await
+        .expect("the room");
+    let mut joined = joining.next_peer().await.expect("who waited");
+    joined.opened().await.expect("open");
+    let waited = waiting.next_peer().await.expect("who joined");
+    assert_eq!((joined.verified(), waited.verified()), (None, None));
+    options.open = Some(false);
+    let refused = create_room(options.clone())
+        .await
+        .expect_err("a chosen name");
+    assert_eq!(refused.code(), "no-code");
+    options.open = None;
+    options.name = Some("k7fq-9xqm-2p4t-x".parse().expect("a name"));
+    let refused = create_room(options).await.expect_err("like a code");
+    assert_eq!(refused.code(), "no-code");
 }

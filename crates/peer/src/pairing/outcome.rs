@@ -20,6 +20,8 @@ pub enum EndReason {
     Failed,
     /// It joined and then said nothing.
     NoOffer,
+    /// It does not share the secret of the room, or somebody in between changed what it said.
+    NotVerified,
 }
 
 impl EndReason {
@@ -34,6 +36,7 @@ impl EndReason {
             Self::Vanished => "vanished",
             Self::Failed => "failed",
             Self::NoOffer => "no-offer",
+            Self::NotVerified => "not-verified",
         }
     }
 }
@@ -51,6 +54,9 @@ pub enum PeerError {
     /// The other side's description cannot be used.
     #[error("the other side's description cannot be used")]
     Description(#[from] crate::description::DescriptionError),
+    /// A payload was not sealed by who shares the secret of the room.
+    #[error("what the other side said was not sealed with the secret of the room")]
+    NotVerified,
     /// No answer to the offer within 15 s.
     #[error("no answer to the offer within 15 s")]
     NoAnswer,
@@ -75,6 +81,7 @@ impl PeerError {
             Self::NoPath => "connection-failed",
             Self::Handshake(_) => "handshake-failed",
             Self::Description(_) => "rejected-description",
+            Self::NotVerified => "not-verified",
             Self::NoAnswer => "no-answer",
             Self::Violation { code } | Self::Refused { code } => code,
         }

@@ -98,6 +98,19 @@ impl Pairing {
         self.end(now, reason);
     }
 
+    /// A payload that did not open. Once the channel was open it ends nothing: the server may go on like this, the two do not need it.
+    pub(crate) fn not_verified(&mut self, now: Instant) {
+        if self.ended.is_some() {
+            return;
+        }
+        self.trace
+            .note(now, None, Kind::Note, "not-verified", Detail::new());
+        self.emit(Event::Problem(PeerError::NotVerified));
+        if !self.opened {
+            self.end(now, EndReason::NotVerified);
+        }
+    }
+
     /// The one way out: everything is closed and let go of, and said once.
     pub(crate) fn end(&mut self, now: Instant, reason: EndReason) {
         if self.ended.is_some() {

@@ -71,10 +71,10 @@ impl RoomCore {
         self.phase = Phase::Entering(request);
         match self.config.intent.clone() {
             Intent::Carried { .. } => {}
-            Intent::Create { name } => {
+            Intent::Create { name, .. } => {
                 self.say(&ClientMessage::Create { room: name }, Some(request))
             }
-            Intent::Join { name, token } => {
+            Intent::Join { name, token, .. } => {
                 let Some(session) = self.session else { return };
                 if let Some(pairing) = &mut self.pairing {
                     pairing.note(now, Some(1), Kind::Send, "join", Detail::new());

@@ -18,13 +18,11 @@ impl RoomCore {
             ServerMessage::Signal {
                 session, payload, ..
             } => {
-                if let Some(pairing) = &mut self.pairing {
-                    if current == Some(session) {
-                        pairing.receive(now, payload.get());
-                    } else {
-                        let detail = detail! { "session" => session.to_string() };
-                        pairing.note(now, None, Kind::Note, "stale-signal", detail);
-                    }
+                if current == Some(session) {
+                    self.hear(now, payload);
+                } else if let Some(pairing) = &mut self.pairing {
+                    let detail = detail! { "session" => session.to_string() };
+                    pairing.note(now, None, Kind::Note, "stale-signal", detail);
                 }
             }
             ServerMessage::PeerLeft {

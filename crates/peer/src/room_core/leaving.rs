@@ -51,6 +51,7 @@ impl RoomCore {
             CloseReason::Left => EndReason::Leave,
             CloseReason::Rejected(_) => EndReason::Rejected,
             CloseReason::Replaced => EndReason::Replaced,
+            CloseReason::Burned => EndReason::NotVerified,
             CloseReason::Refused(_) => EndReason::Lost,
         };
         self.end_pairing(now, ending);

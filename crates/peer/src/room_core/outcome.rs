@@ -40,6 +40,12 @@ pub enum RoomError {
         /// What the system said.
         reason: String,
     },
+    /// A sealed room's name was not drawn by the server, so that its code could be mistaken for a name; or there was no randomness.
+    #[error("no code could be made for this room: {reason}")]
+    NoCode {
+        /// Why.
+        reason: String,
+    },
     /// It was left before it was entered.
     #[error("the room was left")]
     Left,
@@ -55,6 +61,7 @@ impl RoomError {
             Self::Refused { code, .. } => code,
             Self::Rejected { detail } => detail,
             Self::NoNetwork { .. } => "no-network",
+            Self::NoCode { .. } => "no-code",
             Self::Left => "closed",
         }
     }
@@ -74,4 +81,6 @@ pub enum CloseReason {
     Ended(EndReason),
     /// The server refused the return, with this code.
     Refused(String),
+    /// Three came who did not know the secret of the room: it is gone, and its code and link with it.
+    Burned,
 }

@@ -30,6 +30,7 @@ impl RoomCore {
             return;
         };
         let session = session.unwrap_or(secrets.session);
+        self.begin_sealing(role, session, secrets.nonce);
         let mut pairing = Pairing::new(
             now,
             pairing::Config {
@@ -117,9 +118,15 @@ impl RoomCore {
             self.tell_departure(reason);
             if matches!(
                 reason,
-                EndReason::Vanished | EndReason::Failed | EndReason::NoOffer
+                EndReason::Vanished
+                    | EndReason::Failed
+                    | EndReason::NoOffer
+                    | EndReason::NotVerified
             ) {
                 self.free(now, session, role, presence, reason);
+            }
+            if reason == EndReason::NotVerified {
+                self.strike(now);
             }
         }
     }
@@ -151,10 +158,10 @@ impl RoomCore {
             self.say(&ClientMessage::Leave, None);
             return self.close(now, CloseReason::Ended(reason));
         }
-        let reason = if reason == EndReason::NoOffer {
-            RejectReason::NoOffer
-        } else {
-            RejectReason::Other
+        let reason = match reason {
+            EndReason::NoOffer => RejectReason::NoOffer,
+            EndReason::NotVerified => RejectReason::NotVerified,
+            _ => RejectReason::Other,
         };
         self.reject(session, reason);
     }
@@ -171,7 +178,8 @@ impl RoomCore {
             // Back on a new connection; the pairing is as it was.
             return self.set_presence(now, Presence::Online);
         }
-        if self.past.contains(&session) {
+        // Nor can anybody come who was given the secret before there is one.
+        if self.past.contains(&session) || self.needs_key() {
             return self.reject(session, RejectReason::Other);
         }
         if let Some(current) = self.pairing() {

@@ -28,17 +28,25 @@ fn secrets(byte: u8) -> Secrets {
         certificate: Certificate::generate(),
         seed: [byte; 32],
         session: session(byte),
+        nonce: [byte; 16],
         began: SystemTime::UNIX_EPOCH,
     }
 }
 
 fn create() -> Intent {
-    Intent::Create { name: None }
+    Intent::Create {
+        name: None,
+        sealed: false,
+    }
 }
 
 fn join() -> Intent {
     let name = RoomName::parse(ROOM).expect("a name");
-    Intent::Join { name, token: None }
+    Intent::Join {
+        name,
+        token: None,
+        key: None,
+    }
 }
 
 impl Stage {
