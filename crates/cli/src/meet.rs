@@ -1,12 +1,14 @@
 //! What `chat` and `pipe` begin with: make a room or join one, say where it is, wait for somebody.
 
-use std::io::{self, IsTerminal};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, IsTerminal, Write};
 use std::str::FromStr;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use crowfly_peer::{
-    CloseReason, EndReason, JoinError, LinkError, Peer, PeerStats, Room, RoomError, RoomOptions,
-    ServerUrl, create_room, join_room, parse_room,
+    CloseReason, EndReason, InvalidCode, JoinError, LinkError, Peer, PeerStats, Room, RoomError,
+    RoomOptions, Secret, ServerUrl, Verified, create_room, join_room, parse_room,
 };
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -17,9 +19,9 @@ use crate::output::{hint, line};
 /// Where to meet.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The room to join, as its link or its code; without it a room is made, and its link and code are shown
-    #[arg(value_name = "CODE|LINK")]
-    room: Option<Place>,
+    /// The room to join, as its link or its code, or `-` to be asked for it; without it a room is made, and its link and code are shown
+    #[arg(value_name = "CODE|LINK", env = "CROWFLY_CODE", hide_env_values = true)]
+    room: Option<Wanted>,
 
     /// The server to meet at; a link names its own
     #[arg(
@@ -43,32 +45,82 @@ impl Args {
             show(&room);
             return Ok(room);
         };
-        let server = room.server.as_ref().unwrap_or(&self.server);
-        join_room(&room.text, options)
+        let text = match room {
+            Wanted::Asked => ask()?,
+            Wanted::Given(text) => text,
+        };
+        let place = parse_room(&text).map_err(misread)?;
+        if matches!(place.secret, Some(Secret::Code(_))) {
+            line("making the key out of the words");
+        }
+        let server = place.server.unwrap_or(self.server);
+        join_room(&text, options)
             .await
             .map_err(|error| match error {
-                JoinError::Room(error) => explain(error, server),
+                JoinError::Room(error) => explain(error, &server),
+                JoinError::Link(error) => misread(error),
                 error => error.into(),
             })
     }
 }
 
-/// A link or a code, looked at before anything is opened.
-#[derive(Debug, Clone)]
-struct Place {
-    text: String,
-    /// A link's own.
-    server: Option<ServerUrl>,
+/// The room to join, looked at before anything is opened. `Debug` does not show it: it may be a secret.
+#[derive(Clone)]
+enum Wanted {
+    /// A link, a code or a name.
+    Given(String),
+    /// Told on the terminal, where no list of processes and no history of commands keeps it.
+    Asked,
 }
 
-impl FromStr for Place {
+impl FromStr for Wanted {
     type Err = LinkError;
 
     fn from_str(text: &str) -> Result<Self, LinkError> {
-        let server = parse_room(text)?.server;
-        let text = text.to_owned();
-        Ok(Self { text, server })
+        if text == "-" {
+            return Ok(Self::Asked);
+        }
+        match parse_room(text) {
+            // Told later: what is told here repeats what was given, and that is most of a secret.
+            Ok(_) | Err(LinkError::Code(_) | LinkError::Damaged) => {
+                Ok(Self::Given(text.to_owned()))
+            }
+            Err(error) => Err(error),
+        }
     }
+}
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Wanted")
+    }
+}
+
+/// By the terminal itself: stdin may be data.
+fn ask() -> Result<String> {
+    let attempt = "could not ask for a code: there is no terminal";
+    let terminal = File::options().read(true).write(true).open("/dev/tty");
+    let mut terminal = terminal.context(attempt)?;
+    write!(terminal, "code or link: ").context(attempt)?;
+    let mut text = String::new();
+    BufReader::new(terminal)
+        .read_line(&mut text)
+        .context(attempt)?;
+    Ok(text)
+}
+
+/// What is wrong with a link or a code, and what is meant, probably.
+fn misread(error: LinkError) -> anyhow::Error {
+    let advice = match &error {
+        LinkError::Code(InvalidCode::UnknownWord {
+            suggestion: Some(word),
+            ..
+        }) => format!("Did you mean `{word}`?"),
+        LinkError::Code(_) => "Compare it with the code you were given.".to_owned(),
+        LinkError::Damaged => "Copy the whole link.".to_owned(),
+        _ => return error.into(),
+    };
+    hint(error, advice)
 }
 
 /// Where the room is, on stderr; as a picture too where that is a terminal.
@@ -123,6 +175,12 @@ pub(crate) fn closed(reason: &CloseReason) -> Result<()> {
             anyhow::anyhow!("the other side is talking to somebody else"),
             "Try again later.",
         )),
+        CloseReason::Rejected(detail) if detail == "not-verified" => Err(unverified()),
+        CloseReason::Ended(EndReason::NotVerified) => Err(unverified()),
+        CloseReason::Burned => Err(hint(
+            anyhow::anyhow!("three came who did not know the code, and so the room was closed"),
+            "Somebody may have guessed, or sits in between. Make a new room.",
+        )),
         CloseReason::Rejected(detail) => Err(anyhow::anyhow!(
             "the other side rejected this one: {detail}"
         )),
@@ -139,6 +197,13 @@ pub(crate) fn closed(reason: &CloseReason) -> Result<()> {
     }
 }
 
+fn unverified() -> anyhow::Error {
+    hint(
+        anyhow::anyhow!("the other side does not share this secret"),
+        "The code or link is not that of the room, or somebody sits in between. Ask for a new one.",
+    )
+}
+
 /// How it ended with a peer, for people.
 pub(crate) fn farewell(reason: EndReason) -> &'static str {
     match reason {
@@ -146,12 +211,17 @@ pub(crate) fn farewell(reason: EndReason) -> &'static str {
         EndReason::Failed => "no way was found to the other side",
         EndReason::NoOffer => "somebody joined and then said nothing",
         EndReason::Replaced => "the other side came anew",
+        EndReason::NotVerified => "somebody came who did not know the code",
         _ => "the other side vanished",
     }
 }
 
-/// The path to a peer, for people.
+/// The path to a peer, and whether it can be anybody else, for people.
 pub(crate) async fn describe(peer: &Peer) -> String {
+    let verified = match peer.verified() {
+        Some(Verified::Code) => "verified by code",
+        _ => "not verified",
+    };
     match peer.stats().await {
         Some(PeerStats {
             path: Some(path), ..
@@ -162,9 +232,12 @@ pub(crate) async fn describe(peer: &Peer) -> String {
             } else {
                 "directly"
             };
-            format!("connected {way}, {} to {}", path.local, path.remote)
+            format!(
+                "connected {way}, {} to {}, {verified}",
+                path.local, path.remote
+            )
         }
-        _ => "connected".to_owned(),
+        _ => format!("connected, {verified}"),
     }
 }
 

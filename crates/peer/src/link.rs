@@ -47,7 +47,7 @@ pub enum LinkError {
     #[error("no room name in this link or code")]
     NoRoom,
     /// It begins like a code and is none.
-    #[error("not a code: {0}")]
+    #[error(transparent)]
     Code(#[from] InvalidCode),
     /// A part of its secret is missing or changed.
     #[error("the secret of this link is damaged")]
