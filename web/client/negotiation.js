@@ -24,6 +24,8 @@ import { StepList } from "./steps.js";
  * processor time from the handshake: it waits so long after the answer, in ms, unless the connection is there sooner.
  */
 const GRACE = 15;
+/** How often one description is sent again because the other side repeats itself: no flood is answered by a flood. */
+const MAX_REPEATS = 10;
 
 /**
  * @typedef {object} NegotiationOptions
@@ -62,6 +64,7 @@ export class Negotiation {
   /** @type {RTCIceCandidateInit[]} */ #found = [];
   /** How many of those found have been sent, and whether their end has. */
   #sent = { candidates: 0, end: false };
+  /** Times that {@link draft} was sent again on the other side's account. */ #repeats = 0;
   #gathered = false;
   /** @type {Renegotiation | null} once the first negotiation is over */ #later = null;
   #restartWanted = false;
@@ -179,11 +182,23 @@ export class Negotiation {
 
   // What is received
 
+  /** The other side repeats itself, so it may have missed what we sent. */
+  #repeat() {
+    if (this.#repeats++ < MAX_REPEATS) this.resend();
+  }
+
+  /** PEER2: whether the answer to the first offer has been sent. */
+  get #answered() {
+    return this.#options.role === "PEER2" && this.#steps.stateOf("p2-send-answer") === "done";
+  }
+
   /** @param {Description} offer */
   #receiveOffer(offer) {
     if (this.#later) this.#later.receive(offer);
     else if (this.#options.role === "PEER1") this.#refuse("unexpected-offer", "offer");
-    else if (this.#offer) this.#refuse(this.#offer.sdp === offer.sdp ? "repeated-offer" : "unexpected-offer", "offer");
+    else if (this.#offer && this.#offer.sdp !== offer.sdp) this.#refuse("unexpected-offer", "offer");
+    else if (this.#answered) this.#repeat(); // the answer was lost
+    else if (this.#offer) this.#refuse("repeated-offer", "offer");
     else {
       this.#offer = offer;
       this.#received.push(...candidatesIn(offer.sdp));
@@ -413,6 +428,7 @@ export class Negotiation {
       trace: this.#trace,
       first: /** @type {Description} */ (this.#offer ?? this.#answer),
       send: (description) => this.#sendDescription(null, description),
+      repeat: () => this.#repeat(),
       refuse: (code, about) => this.#refuse(code, about),
       onnew: () => this.#renewCandidates(),
       onready: () => this.#advance(),
@@ -436,6 +452,7 @@ export class Negotiation {
   /** @param {Stage | null} stage @param {Description | null} description */
   #sendDescription(stage, description) {
     if (!description) return;
+    if (this.#draft !== description) this.#repeats = 0;
     this.#draft = description;
     this.#trace.note(stage, "send", `signal:${description.type}`, { bytes: description.sdp.length });
     this.#options.signal({ kind: "description", description });

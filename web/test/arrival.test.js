@@ -144,16 +144,38 @@ test("descriptions that do not fit are refused with a problem, never an exceptio
   }
 });
 
-test("repeated descriptions are refused just the same once the first negotiation is over", async () => {
-  for (const [role, payload, code] of /** @type {const} */ ([["PEER1", answer, "repeated-answer"], ["PEER2", offer, "repeated-offer"]])) {
-    const { negotiation, sent } = await begin(role);
-    negotiation.receive(payload);
+test("once the first negotiation is over a repeated answer is refused, and a repeated offer is answered again", async () => {
+  const { negotiation: asker, sent: asked } = await begin("PEER1");
+  for (let times = 0; times < 2; times++) {
+    asker.receive(answer);
     await settle();
-    negotiation.receive(payload);
-    await settle();
-    assert.equal(sent.at(-1)?.code, code);
-    negotiation.close();
   }
+  assert.equal(asked.at(-1)?.code, "repeated-answer");
+  asker.close();
+
+  const { negotiation, sent } = await begin("PEER2");
+  negotiation.receive(offer);
+  await settle();
+  const [description, ...candidates] = structuredClone(sent);
+  negotiation.receive(offer);
+  await settle();
+  assert.equal(description.description.type, "answer");
+  assert.deepEqual(sent.slice(1 + candidates.length), [description, ...candidates]);
+  negotiation.close();
+});
+
+test("a flood of one offer is not answered by a flood, be it the first or a later one", async () => {
+  const { negotiation, sent } = await begin("PEER2");
+  const answers = () => sent.filter(({ description }) => description?.type === "answer").length;
+  for (const sdp of [SDP, "v=0\r\na=ice-ufrag:fresh\r\n"]) {
+    const before = answers();
+    for (let times = 0; times < 1_000; times++) {
+      negotiation.receive(/** @type {any} */ ({ kind: "description", description: { type: "offer", sdp } }));
+      if (times === 0) await settle();
+    }
+    assert.equal(answers() - before, 11);
+  }
+  negotiation.close();
 });
 
 test("candidates behind a later offer or answer wait until it is in place", async () => {
