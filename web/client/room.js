@@ -94,9 +94,10 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
       const seat = await joined;
       room.#sit(seat);
       pairing.trace.note(1, "receive", "joined");
-      if (seat.peer !== null) return;
-      room.#dismiss(); // one's own seat taken back, and nobody opposite
-      room.#expect();
+      if (seat.peer === null) {
+        room.#dismiss(); // one's own seat taken back, and nobody opposite
+        room.#expect();
+      } else if (seat.type === "resumed") pairing.setPresence("online"); // the offer behind the refused join found nobody
     });
   }
 
@@ -156,7 +157,8 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   }
 
   /**
-   * A room ends with its last seat, as when the only one there reloads the page. A token of it makes it anew, and its link stays good.
+   * A room ends with its last seat, as when those in it reload the page. A token of it makes it anew, and its link stays good; when both
+   * do so at once, the second joins the first.
    * @param {string} name @param {string} session @param {string} [token]
    */
   async #takeSeat(name, session, token) {
@@ -165,7 +167,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     } catch (refused) {
       const { code } = /** @type {CrowflyError} */ (refused);
       if (!token || (code !== "room-not-found" && code !== "room-unavailable")) throw refused;
-      return this.#signaling.request("resume", { room: name, token });
+      return this.#signaling.request("resume", { room: name, token, session });
     }
   }
 

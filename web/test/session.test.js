@@ -407,6 +407,19 @@ test("a token makes a room anew that has ended, and its holder waits", async (t)
   assert.equal(other.peer?.states.channel, "open");
 });
 
+test("both reload at once: the room is made anew by one, and the other joins it", async (t) => {
+  const world = createWorld(t);
+  const { waiting, joined } = await pair(world);
+  const seats = [waiting, joined].map(({ name, token }) => ({ name, token }));
+  await Promise.all([waiting.leave(), joined.leave()]);
+  await world.settle();
+  assert.equal(world.server.rooms.size, 0);
+  const [one, two] = await Promise.all(seats.map(({ name, token }) => joinRoom(name, { token })));
+  await world.settle();
+  assert.deepEqual([one?.peer?.role, two?.peer?.role].sort(), ["PEER1", "PEER2"]);
+  assert.deepEqual([one?.peer?.states.channel, two?.peer?.states.channel], ["open", "open"]);
+});
+
 test("options that cannot be had are refused clearly", async (t) => {
   const world = createWorld(t);
   await assert.rejects(createRoom({ open: false }), { code: "unsupported" });

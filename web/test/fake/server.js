@@ -76,7 +76,8 @@ export class FakeServer {
         return { type: "resumed", room: name, token: this.#sit(socket, name), peer: null, session: null };
       }
       const seat = room.seats.find((candidate) => candidate.token === token);
-      if (!seat) return room.seats.length === 1 && session ? this.#pair(socket, room, session, "resumed") : error("room-full");
+      if (!seat && room.seats.length > 1) return error("room-full");
+      if (!seat) return session ? this.#pair(socket, room, session, "resumed") : error("bad-token");
       socket.peer = seat.socket.peer;
       socket.room = room;
       seat.socket = socket;
