@@ -135,7 +135,8 @@ export interface Peer extends TypedTarget<PeerEvents> {
   readonly candidates: Readonly<{ local: RTCIceCandidateInit[]; remote: RTCIceCandidateInit[]; buffered: RTCIceCandidateInit[] }>;
 
   /** Sends over the main channel, reliable and in order, any size; chunked, with backpressure. Resolves when all of it was
-   *  handed to the browser. Rejects with `not-open` before the channel is open and `closed` after. */
+   *  handed to the browser. Rejects with `not-open` before the channel is open and `closed` after. A buffer is copied when `send` is
+   *  called and may be written on at once; the copy is held until the promise settles, so await it rather than queue gigabytes. */
   send(data: string | ArrayBuffer | ArrayBufferView | Blob, options?: SendOptions): Promise<void>;
   /** A further data channel with any RTCDataChannelInit; raw messages, no framing. The other side gets "channel". */
   channel(label: string, options?: RTCDataChannelInit): Channel;
@@ -146,7 +147,12 @@ export interface Peer extends TypedTarget<PeerEvents> {
   press(id: StepId): Promise<void>;
 }
 
-export interface SendOptions { signal?: AbortSignal; onProgress?: (sent: number, total: number) => void }
+export interface SendOptions {
+  /** Gives the message up; the other side drops what has arrived of it. */
+  signal?: AbortSignal;
+  /** Bytes handed on so far. What it throws is reported as an uncaught error, and the message goes on. */
+  onProgress?: (sent: number, total: number) => void;
+}
 
 export interface PeerStats {
   /** null until a candidate pair is selected. */
