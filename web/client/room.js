@@ -228,7 +228,9 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     if (this.#ended !== null) return;
     if (this.#token === "") return void this.#close(reason); // not even seated
     this.dispatchEvent(eventWith("peer-left", { peer: pairing.peer, reason }));
-    if (reason === "vanished" || reason === "failed" || reason === "no-offer") this.#free(pairing, reason);
+    // Who says goodbye leaves the server as well, unless it cannot reach it.
+    const stuck = reason === "goodbye" && pairing.presence === "offline";
+    if (stuck || reason === "vanished" || reason === "failed" || reason === "no-offer") this.#free(pairing, reason);
     if (this.#ended === null) this.#expect();
   }
 
@@ -266,13 +268,20 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
         return current?.departed(String(message.reason));
       case "peer-offline":
       case "peer-online":
-        if (message.peer === this.#pairing?.peerId) this.#pairing?.setPresence(message.type === "peer-online" ? "online" : "offline");
-        return;
+        return this.#presence(String(message.peer), message.type === "peer-online" ? "online" : "offline");
       case "left":
         return this.#close(String(message.detail ?? message.reason));
       case "error":
         return this.#serverRefused(message);
     }
+  }
+
+  /** @param {string} peer @param {"online" | "offline"} presence */
+  #presence(peer, presence) {
+    if (peer === this.#pairing?.peerId) return this.#pairing.setPresence(presence);
+    // Its goodbye was heard, and its word to the server was lost with its connection: its seat need not be kept.
+    const last = this.#past.at(-1);
+    if (!this.#pairing && last && presence === "offline") this.#reject(last, "other");
   }
 
   /** Somebody sits down opposite. @param {string} peer @param {string} session */
