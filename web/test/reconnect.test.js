@@ -93,18 +93,68 @@ test("the first attempt to come back is quick, later ones are spread, and none i
   assert.ok(alone(61_000) > 10_000, "and patient from then on");
 });
 
+/** What fires events at a browser's globalThis. @param {import("node:test").TestContext} test */
+function fakeWindow(test) {
+  const window = new EventTarget();
+  const add = globalThis.addEventListener;
+  Object.assign(globalThis, { addEventListener: window.addEventListener.bind(window) });
+  test.after(() => Object.assign(globalThis, { addEventListener: add }));
+  return window;
+}
+
+/** Seconds until the loss is told after the server's end of every connection has gone without a word. @param {any} world @param {any} room */
+async function untilOffline(world, room) {
+  for (const socket of world.server.sockets) socket.send = () => {}; // into a hole
+  const told = collect(room, "signaling");
+  for (let seconds = 1; seconds <= 60; seconds++) {
+    await world.pass(1_000);
+    if (told.length > 0) return seconds;
+  }
+  throw new Error("not within a minute");
+}
+
+test("a server that is gone without a word is missed within 35 s; the seat is taken back on a new connection, and nothing is left", async (t) => {
+  const world = createWorld(t);
+  const { waiting, joined, one, two } = await pair(world);
+  const took = await untilOffline(world, joined);
+  assert.ok(took >= 10 && took <= 36, `${took} s`);
+  await world.pass(5_000);
+  assert.deepEqual([waiting.signaling, joined.signaling], ["online", "online"]);
+  assert.deepEqual([waiting.peer, joined.peer], [two, one]);
+  await world.pass(120_000);
+  assert.deepEqual([waiting.signaling, joined.signaling], ["online", "online"], "who is answered stays");
+  assert.equal(world.server.sockets.size, 2);
+  await Promise.all([waiting.leave(), joined.leave()]);
+  await world.settle();
+  assert.equal(world.timers.pending, 0);
+});
+
+for (const occasion of ["online", "visibilitychange"]) {
+  test(`${occasion} is an occasion to see whether the server is still there`, async (t) => {
+    const window = fakeWindow(t);
+    const world = createWorld(t);
+    const room = await createRoom();
+    window.dispatchEvent(new Event(occasion));
+    window.dispatchEvent(new Event(occasion));
+    await world.settle();
+    assert.equal(world.server.of("ping").length, 1, "one question at a time");
+    const missed = untilOffline(world, room);
+    window.dispatchEvent(new Event(occasion));
+    assert.ok((await missed) <= 11);
+    await world.pass(5_000);
+    assert.equal(room.signaling, "online");
+  });
+}
+
 test("the network's return is a reason to try at once", async (t) => {
   const world = createWorld(t);
   const room = await createRoom();
   t.mock.method(Math, "random", () => 0.999);
-  const network = new EventTarget();
-  const add = globalThis.addEventListener;
-  Object.assign(globalThis, { addEventListener: network.addEventListener.bind(network) });
-  t.after(() => Object.assign(globalThis, { addEventListener: add }));
+  const window = fakeWindow(t);
   world.server.kill();
   await world.pass(20_000);
   world.server.mode = "up";
-  network.dispatchEvent(new Event("online"));
+  window.dispatchEvent(new Event("online"));
   await world.settle(60);
   assert.equal(room.signaling, "online");
 });

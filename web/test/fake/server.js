@@ -93,6 +93,7 @@ export class FakeServer {
       if (!this.sockets.has(opposite)) return error("peer-offline");
       opposite.say({ type: "signal", from: socket.peer, session, payload });
     },
+    ping: () => ({ type: "pong" }),
     leave: (/** @type {FakeSocket} */ socket) => {
       const room = socket.room?.name;
       this.#leave(socket, "leave");
@@ -111,6 +112,7 @@ export class FakeServer {
   /** A connection ended; the seat is kept. @param {FakeSocket} socket */
   lost(socket) {
     if (!this.sockets.delete(socket)) return;
+    if (!socket.room?.seats.some((seat) => seat.socket === socket)) return; // taken over from a new connection
     socket.room?.opposite(socket)?.say({ type: "peer-offline", peer: socket.peer });
   }
 
