@@ -351,6 +351,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     this.#state = "online";
     this.dispatchEvent(eventWith("signaling", { state: this.#state }));
     const pairing = this.#pairing;
+    this.#spare.close(); // the server was away, and maybe the network
     if (typeof resumed.session === "string" && resumed.session !== pairing?.session) {
       this.#joined(String(resumed.peer), resumed.session); // who came while we were away
     } else if (typeof resumed.peer === "string" && pairing) {
@@ -358,6 +359,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
       pairing.returned(); // what the server said of it meanwhile was not heard
     } else pairing?.missed();
     this.#pairing?.setOnline(true);
+    if (!this.#pairing) this.#expect();
   }
 
   // Going out

@@ -135,8 +135,12 @@ export interface Peer extends TypedTarget<PeerEvents> {
   readonly candidates: Readonly<{ local: RTCIceCandidateInit[]; remote: RTCIceCandidateInit[]; buffered: RTCIceCandidateInit[] }>;
 
   /** Sends over the main channel, reliable and in order, any size; chunked, with backpressure. Resolves when all of it was
-   *  handed to the browser. Rejects with `not-open` before the channel is open and `closed` after. A buffer is copied when `send` is
-   *  called and may be written on at once; the copy is held until the promise settles, so await it rather than queue gigabytes. */
+   *  handed to the browser. Rejects with `not-open` before the channel is open and `closed` after, also what still waits then. A buffer
+   *  is copied when `send` is called and may be written on at once; the copy is held until the promise settles, so await it rather than
+   *  queue gigabytes.
+   *
+   *  Handed on is not arrived: what was sent before a loss is noticed (`states.liveness` "silent", then "close") may be lost, and this
+   *  library has no acknowledgements. Who must know has the other side answer, in messages of its own. */
   send(data: string | ArrayBuffer | ArrayBufferView | Blob, options?: SendOptions): Promise<void>;
   /** A further data channel with any RTCDataChannelInit; raw messages, no framing. The other side gets "channel". */
   channel(label: string, options?: RTCDataChannelInit): Channel;

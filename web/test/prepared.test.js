@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { createRoom, joinRoom, prepare } from "../client/index.js";
-import { createWorld, once } from "./fake/world.js";
+import { Spare } from "../client/spare.js";
+import { createWorld, fakeWindow, once } from "./fake/world.js";
 import { departures } from "./handshake.js";
 
 /** @param {ReturnType<typeof createWorld>} world @param {Parameters<typeof createRoom>[0]} [options] */
@@ -101,3 +102,48 @@ for (const [what, servers, pools] of /** @type {const} */ ([
     assert.deepEqual(departures(two.trace.records), []);
   });
 }
+
+/** How many connections are open, and whether the last one made is among them. @param {ReturnType<typeof createWorld>} world */
+const open = ({ webrtc: { connections } }) => [connections.filter(({ signalingState }) => signalingState !== "closed").length, connections.at(-1)?.signalingState];
+
+test("what waits is renewed after a minute, when the network is back and when the server is; one at a time, and it is used", async (t) => {
+  const world = createWorld(t);
+  const window = fakeWindow(t);
+  const waiting = await createRoom();
+  const { connections } = world.webrtc;
+  assert.equal(connections.length, 1);
+  await world.pass(59_000);
+  assert.equal(connections.length, 1);
+  await world.pass(2_000);
+  assert.equal(connections.length, 2);
+  window.dispatchEvent(new Event("online"));
+  assert.equal(connections.length, 3);
+  for (const socket of [...world.server.sockets]) socket.drop();
+  await world.pass(1_000);
+  assert.equal(waiting.signaling, "online");
+  assert.equal(connections.length, 4);
+  assert.deepEqual(open(world), [1, "stable"]);
+  const joined = await joinRoom(waiting.link);
+  await world.settle();
+  assert.equal(joined.peer?.states.channel, "open");
+  assert.equal(connections.length, 5, "the joiner's own");
+  await world.pass(200_000);
+  window.dispatchEvent(new Event("online"));
+  assert.equal(connections.length, 5, "what is in use is not renewed");
+  await Promise.all([joined.leave(), waiting.leave()]);
+  await world.settle();
+  assert.equal(world.timers.pending, 0);
+});
+
+test("what a page that slept has prepared is not used", async (t) => {
+  const world = createWorld(t);
+  const spare = new Spare();
+  spare.prepare([]);
+  assert.equal(spare.take([])?.signalingState, "stable");
+  spare.prepare([]);
+  world.sleep(121_000);
+  assert.equal(spare.take([]), null);
+  spare.close();
+  assert.deepEqual(open(world), [1, "closed"]);
+  assert.equal(world.timers.pending, 0);
+});

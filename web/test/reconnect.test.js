@@ -7,7 +7,7 @@ import { retryDelay } from "../client/backoff.js";
 import { createRoom, joinRoom } from "../client/index.js";
 import { held, pair, unfinished } from "./fake/pair.js";
 import { seeded } from "./fake/random.js";
-import { collect, createWorld, once } from "./fake/world.js";
+import { collect, createWorld, fakeWindow, once } from "./fake/world.js";
 
 test("an absent server is an error at once, a silent one within 10 s, both with a hint", async (t) => {
   const world = createWorld(t);
@@ -92,15 +92,6 @@ test("the first attempt to come back is quick, later ones are spread, and none i
   assert.ok(alone(59_000) <= 4_000, "who waits alone is as quick for a minute");
   assert.ok(alone(61_000) > 10_000, "and patient from then on");
 });
-
-/** What fires events at a browser's globalThis. @param {import("node:test").TestContext} test */
-function fakeWindow(test) {
-  const window = new EventTarget();
-  const add = globalThis.addEventListener;
-  Object.assign(globalThis, { addEventListener: window.addEventListener.bind(window) });
-  test.after(() => Object.assign(globalThis, { addEventListener: add }));
-  return window;
-}
 
 /** Seconds until the loss is told after the server's end of every connection has gone without a word. @param {any} world @param {any} room */
 async function untilOffline(world, room) {
