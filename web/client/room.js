@@ -10,6 +10,7 @@ import { CrowflyError } from "./errors.js";
 import { eventWith, typedTarget } from "./events.js";
 import { roomLink, serverBase, socketURL } from "./link.js";
 import { Pairing } from "./pairing.js";
+import { SeatLock } from "./seat-lock.js";
 import { Signaling, serverError } from "./signaling.js";
 import { Spare } from "./spare.js";
 
@@ -39,6 +40,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   /** @type {string[]} */ #past = [];
   /** @type {Promise<void> | null} */ #connecting = null;
   #spare = new Spare();
+  #lock = new SeatLock();
   #abort = () => void this.leave();
 
   /** @param {RoomOptions} options */
@@ -86,10 +88,12 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     const room = prepared ?? Room.prepare(options);
     const pairing = /** @type {Pairing} */ (room.#pairing);
     return room.#enter(options, async () => {
+      const own = options.token ? room.#lock.take(options.token) : null;
       await room.#connecting;
+      const token = own && (await own) ? options.token : undefined;
       // The offer leaves right behind the join: one trip to the server, not two.
       pairing.trace.note(1, "send", "join");
-      const joined = room.#takeSeat(name, pairing.session, options.token);
+      const joined = room.#takeSeat(name, pairing.session, token);
       pairing.setOnline(true);
       const seat = await joined;
       room.#sit(seat);
@@ -182,6 +186,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   #sit(seat) {
     this.#name = String(seat.room);
     this.#token = String(seat.token);
+    void this.#lock.take(this.#token);
     if (typeof seat.peer === "string" && this.#pairing) this.#pairing.peerId = seat.peer;
   }
 
@@ -385,6 +390,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#pairing?.end(reason);
     this.#spare.close();
+    this.#lock.close();
     this.#signaling.close();
     this.dispatchEvent(eventWith("close", { reason }));
   }

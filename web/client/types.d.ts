@@ -31,7 +31,8 @@ export interface RoomOptions {
   /** Ends the attempt, and later leaves the room. */
   signal?: AbortSignal;
   /** `joinRoom` only: `room.token` of an earlier visit, to take one's own seat back after a crash or a reload. Nobody may be opposite
-   *  then, as after `createRoom`; a room that has ended meanwhile is made anew under its name. */
+   *  then, as after `createRoom`; a room that has ended meanwhile is made anew under its name. Where another page of this browser holds
+   *  the seat (this tab is a duplicate), it stays that one's, and the token is not used; that needs a secure context (Web Locks). */
   token?: string;
 }
 
