@@ -88,7 +88,8 @@ export class Channel extends /** @type {typeof typedTarget<ChannelEvents>} */ (t
    * @returns {Promise<void>}
    */
   send(data) {
-    const sending = this.#queue.then(() => this.#send(data));
+    const message = typeof data === "string" || data instanceof Blob ? data : copyOf(data);
+    const sending = this.#queue.then(() => this.#send(message));
     this.#queue = sending.catch(() => {});
     return sending;
   }
@@ -97,10 +98,10 @@ export class Channel extends /** @type {typeof typedTarget<ChannelEvents>} */ (t
     this.#channel.close();
   }
 
-  /** @param {string | ArrayBuffer | ArrayBufferView | Blob} data */
+  /** @param {string | ArrayBuffer | Blob} data */
   async #send(data) {
+    const message = data instanceof Blob ? await data.arrayBuffer() : data;
     // The size on the wire: UTF-8 for text (RFC 8831 §6.6).
-    const message = typeof data === "string" ? data : await bytesOf(data);
     const size = typeof message === "string" ? new TextEncoder().encode(message).length : message.byteLength;
     if (size > this.#maxMessageSize()) {
       throw new CrowflyError("message-too-large", `${size} bytes, the other side takes ${this.#maxMessageSize()}`, { hint: "Use peer.send, which cuts messages up." });
@@ -130,9 +131,8 @@ export class Channel extends /** @type {typeof typedTarget<ChannelEvents>} */ (t
   }
 }
 
-/** @param {ArrayBuffer | ArrayBufferView | Blob} data @returns {Promise<ArrayBuffer>} a copy where the caller may write on */
-async function bytesOf(data) {
-  if (data instanceof Blob) return data.arrayBuffer();
-  if (data instanceof ArrayBuffer) return data.slice(0);
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice().buffer;
+/** At once: the caller may write on. @param {ArrayBuffer | ArrayBufferView} data @returns {ArrayBuffer} */
+function copyOf(data) {
+  if (ArrayBuffer.isView(data)) return new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice().buffer;
+  return data.slice(0);
 }

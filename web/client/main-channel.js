@@ -106,8 +106,7 @@ export class MainChannel {
     try {
       const most = Math.min(FRAME, this.#hooks.maxMessageSize());
       while (this.#channel.readyState === "open" && this.#channel.bufferedAmount < HIGH_WATER) {
-        const bytes = this.#outbox.take(most);
-        if (!bytes || !this.#transmit(bytes)) return;
+        if (!this.#outbox.pass(most, (bytes) => this.#transmit(bytes))) return;
       }
     } finally {
       this.#filling = false;

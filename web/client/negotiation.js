@@ -21,9 +21,13 @@ import { StepList } from "./steps.js";
 
 /**
  * Where the offer brought PEER1's candidates, PEER2's checks come to PEER1 by themselves. Looking up PEER2's names meanwhile would take
- * processor time from the handshake: it waits so long after the answer, in ms, unless the connection is there sooner.
+ * processor time from the handshake: it waits so long after the answer, in ms, and once there is a path, until the channel is open.
  */
 const GRACE = 15;
+/** How often one description is sent again because the other side repeats itself: no flood is answered by a flood. */
+const MAX_REPEATS = 10;
+/** Once there is a path, DTLS and SCTP have so long, in ms, until what waits for the open channel goes on without one. */
+const OPENING = 1_000;
 
 /**
  * @typedef {object} NegotiationOptions
@@ -62,11 +66,13 @@ export class Negotiation {
   /** @type {RTCIceCandidateInit[]} */ #found = [];
   /** How many of those found have been sent, and whether their end has. */
   #sent = { candidates: 0, end: false };
+  /** Times that {@link draft} was sent again on the other side's account. */ #repeats = 0;
   #gathered = false;
   /** @type {Renegotiation | null} once the first negotiation is over */ #later = null;
   #restartWanted = false;
   /** Whether what can wait does, {@link GRACE}. */ #quiet = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #quietEnds;
+  /** An answer set provisionally has led somewhere, or nowhere. */ #decided = () => {};
   /** Whether candidates found in this moment are being collected, to leave together. */ #collecting = false;
 
   /** @param {NegotiationOptions} options */
@@ -136,12 +142,24 @@ export class Negotiation {
     await this.#run(id);
   }
 
+  /** The main channel is open, or nothing can be expected to open it: an answer set provisionally is set for good. */
+  opened() {
+    this.endQuiet();
+    this.#decided();
+  }
+
   /** What has waited for a quieter moment waits no longer. */
   endQuiet() {
     clearTimeout(this.#quietEnds);
     if (!this.#quiet) return;
     this.#quiet = false;
     this.#advance();
+  }
+
+  /** There is a path: nothing is to hold up DTLS and SCTP now. */
+  #foundPath() {
+    clearTimeout(this.#quietEnds);
+    this.#quietEnds = setTimeout(() => this.opened(), OPENING);
   }
 
   /** Finds a new path (ICE restart); the other side hears of it through the server. */
@@ -179,11 +197,23 @@ export class Negotiation {
 
   // What is received
 
+  /** The other side repeats itself, so it may have missed what we sent. */
+  #repeat() {
+    if (this.#repeats++ < MAX_REPEATS) this.resend();
+  }
+
+  /** PEER2: whether the answer to the first offer has been sent. */
+  get #answered() {
+    return this.#options.role === "PEER2" && this.#steps.stateOf("p2-send-answer") === "done";
+  }
+
   /** @param {Description} offer */
   #receiveOffer(offer) {
     if (this.#later) this.#later.receive(offer);
     else if (this.#options.role === "PEER1") this.#refuse("unexpected-offer", "offer");
-    else if (this.#offer) this.#refuse(this.#offer.sdp === offer.sdp ? "repeated-offer" : "unexpected-offer", "offer");
+    else if (this.#offer && this.#offer.sdp !== offer.sdp) this.#refuse("unexpected-offer", "offer");
+    else if (this.#answered) this.#repeat(); // the answer was lost
+    else if (this.#offer) this.#refuse("repeated-offer", "offer");
     else {
       this.#offer = offer;
       this.#received.push(...candidatesIn(offer.sdp));
@@ -338,9 +368,12 @@ export class Negotiation {
     on("signalingstatechange", () => board.read(connection));
     on("connectionstatechange", () => {
       board.read(connection);
-      if (connection.connectionState === "connected") this.endQuiet();
+      if (connection.connectionState === "failed") this.opened();
     });
-    on("iceconnectionstatechange", () => board.read(connection));
+    on("iceconnectionstatechange", () => {
+      board.read(connection);
+      if (connection.iceConnectionState === "connected") this.#foundPath();
+    });
     on("icegatheringstatechange", () => board.read(connection));
     on("icecandidate", ({ candidate }) => this.#foundCandidate(stage, candidate));
     on("icecandidateerror", ({ url, errorCode, errorText }) => this.#trace.note(stage, "event", "icecandidateerror", { url, errorCode, errorText }));
@@ -378,15 +411,11 @@ export class Negotiation {
 
   /**
    * Chromium throws away what it gathered ahead when an answer is set, but uses it for a provisional one (W3C WebRTC §4.2.6). So the
-   * answer, which the other side has as it is, stays provisional here until it has led to a connection, or to none.
+   * answer, which the other side has as it is, stays provisional here until it has led to an open channel, or to none.
    * @param {Stage} stage @param {RTCPeerConnection} connection @param {Description} draft
    */
   async #setProvisionally(stage, connection, { sdp }) {
-    const { signal } = this.#listeners;
-    const decided = new Promise((resolve) => {
-      const check = () => ["connected", "failed"].includes(connection.connectionState) && resolve(null);
-      connection.addEventListener("connectionstatechange", check, { signal });
-    });
+    const decided = new Promise((resolve) => (this.#decided = () => resolve(null)));
     await this.#trace.call(stage, "setLocalDescription", { type: "pranswer" }, () => connection.setLocalDescription({ type: "pranswer", sdp }));
     this.#options.board.read(connection);
     await decided;
@@ -413,6 +442,7 @@ export class Negotiation {
       trace: this.#trace,
       first: /** @type {Description} */ (this.#offer ?? this.#answer),
       send: (description) => this.#sendDescription(null, description),
+      repeat: () => this.#repeat(),
       refuse: (code, about) => this.#refuse(code, about),
       onnew: () => this.#renewCandidates(),
       onready: () => this.#advance(),
@@ -436,6 +466,7 @@ export class Negotiation {
   /** @param {Stage | null} stage @param {Description | null} description */
   #sendDescription(stage, description) {
     if (!description) return;
+    if (this.#draft !== description) this.#repeats = 0;
     this.#draft = description;
     this.#trace.note(stage, "send", `signal:${description.type}`, { bytes: description.sdp.length });
     this.#options.signal({ kind: "description", description });

@@ -1,6 +1,9 @@
 /**
  * Messages waiting to leave, cut into frames as there is room. No channel, no clock: the owner asks for the next frame.
  *
+ * A binary message is held as a copy until its last frame has left, up to 64 MiB each. Who sends many waits for each `send`, or holds
+ * them all: that bound is the caller's. A Blob costs two blocks.
+ *
  * Two lanes: text and binary messages in the order they were sent, and Blobs in theirs. Frames are taken from the lanes in turn,
  * so a line of chat does not wait for a film. A Blob is read a block at a time and one block ahead.
  * @module
@@ -44,7 +47,7 @@ export class Outbox {
   }
 
   /**
-   * Queues a message. Resolves when its last frame has been taken.
+   * Queues a message as it is now: what its owner does to a buffer afterwards changes nothing. Resolves when its last frame was passed.
    * @param {string | ArrayBuffer | ArrayBufferView | Blob} data
    * @param {SendOptions} [options]
    * @returns {Promise<void>}
@@ -70,12 +73,14 @@ export class Outbox {
   }
 
   /**
-   * The next frame to send, or null when there is none at the moment.
+   * Hands the next frame on. False when there is none at the moment, or it was not taken: then its message is not done, and
+   * {@link Outbox.fail} is the owner's to call.
    * @param {number} most bytes a frame may have
+   * @param {(bytes: Uint8Array<ArrayBuffer>) => boolean} transmit
    */
-  take(most) {
+  pass(most, transmit) {
     const abandoned = this.#aborted.shift();
-    if (abandoned !== undefined) return frame(KIND.abort, abandoned);
+    if (abandoned !== undefined) return transmit(frame(KIND.abort, abandoned));
     for (let tries = 0; tries < this.#lanes.length; tries++) {
       const lane = /** @type {Queued[]} */ (this.#lanes[this.#turn]);
       this.#turn = (this.#turn + 1) % this.#lanes.length;
@@ -83,11 +88,12 @@ export class Outbox {
       const bytes = message?.next(most);
       if (!message || !bytes) continue;
       message.begun = true;
-      message.options.onProgress?.(message.sent, message.total);
+      if (!transmit(bytes)) return false;
       if (message.done) this.#finish(message, null);
-      return bytes;
+      tell(message);
+      return true;
     }
-    return null;
+    return false;
   }
 
   /** The other side will not have this message. @param {number} id @param {CrowflyError} error */
@@ -131,9 +137,24 @@ export class Outbox {
     this.#nextId = (id % 0xffffffff) + 1;
     if (data instanceof Blob) return new BlobMessage(id, data, this.#onready, (error) => this.refused(id, error));
     if (typeof data === "string") return new PlainMessage(KIND.text, id, new TextEncoder().encode(data));
-    if (ArrayBuffer.isView(data)) return new PlainMessage(KIND.binary, id, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    if (data instanceof ArrayBuffer) return new PlainMessage(KIND.binary, id, new Uint8Array(data));
+    if (data instanceof ArrayBuffer || ArrayBuffer.isView(data)) return new PlainMessage(KIND.binary, id, viewOf(data));
     throw new CrowflyError("invalid-field", "only strings, ArrayBuffers, their views and Blobs can be sent");
+  }
+}
+
+/** @param {ArrayBuffer | ArrayBufferView} data */
+function viewOf(data) {
+  return ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+}
+
+/** An error of the caller's own callback is the caller's, as in an event listener: it is reported, and the message goes on. @param {Queued} message */
+function tell({ sent, total, options }) {
+  try {
+    options.onProgress?.(sent, total);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 
@@ -145,13 +166,13 @@ class PlainMessage {
   #kind;
   #bytes;
 
-  /** @param {number} kind @param {number} id @param {Uint8Array} bytes */
+  /** @param {number} kind @param {number} id @param {Uint8Array} bytes text: fresh ones; binary: the caller's, which are copied */
   constructor(kind, id, bytes) {
     if (bytes.length > MAX_IN_MEMORY) {
       throw new CrowflyError("message-too-large", `${bytes.length} bytes are too many for one message in memory`);
     }
     this.#kind = kind;
-    this.#bytes = bytes;
+    this.#bytes = kind === KIND.binary ? bytes.slice() : bytes;
     this.id = id;
     this.total = bytes.length;
   }

@@ -458,10 +458,12 @@ export class Pairing {
     this.#board.update({ channel: "open", liveness: "alive" });
     this.#tick();
     this.#emit("open", {});
+    this.#negotiation.opened();
   }
 
   /** Without a goodbye: its page is gone, or its seat was taken from elsewhere. The server may be about to say so, and who comes next. */
   #channelClosed() {
+    if (this.#ended !== null) return; // a runtime that collects an abort's listeners calls on (Node 20 does)
     this.trace.note(null, "event", "close");
     this.#board.update({ channel: "closed" });
     if (this.departing !== null) return this.end(this.departing);

@@ -2,6 +2,9 @@
  * Negotiations after the first: an ICE restart, from either side, by perfect negotiation (W3C WebRTC §10.7).
  *
  * PEER2, who waited, is polite: where two offers cross it takes back its own; PEER1's stands.
+ *
+ * Payloads may be lost on the way, and nobody notices but by what is missing. So an offer that comes again is answered again, and an
+ * offer that crosses ours shows that ours may not have arrived.
  * @module
  */
 import { asCrowflyError } from "./errors.js";
@@ -17,6 +20,7 @@ import { asCrowflyError } from "./errors.js";
  * @property {Trace} trace
  * @property {Description} first the remote description of the first negotiation
  * @property {(description: Description) => void} send
+ * @property {() => void} repeat sends again what was sent last, with its candidates
  * @property {(code: string, about: string) => void} refuse
  * @property {() => void} onnew a new list of candidates begins
  * @property {() => void} onready candidates may go on, out or in
@@ -26,7 +30,8 @@ import { asCrowflyError } from "./errors.js";
 /** Offers and answers once the first pair of them is in place. */
 export class Renegotiation {
   /** @type {RenegotiationOptions} */ #options;
-  /** @type {string} the last description received: the browser's own copy gathers candidates */ #received;
+  /** @type {string} the last description set: the browser's own copy gathers candidates */ #received;
+  /** @type {string | null} the one on its way in */ #incoming = null;
   /** Making an offer of our own, until it is set. */ #offering = false;
   /** Setting a description of ours that has not been sent. */ #describing = false;
   /** Remote descriptions on their way in. */ #applying = 0;
@@ -77,16 +82,26 @@ export class Renegotiation {
 
   /** @param {Description} description */
   receive(description) {
-    const { connection, polite, refuse } = this.#options;
+    const { connection, polite, refuse, repeat } = this.#options;
     const { type, sdp } = description;
-    if (sdp === this.#received) return refuse(`repeated-${type}`, type);
-    const crossing = this.#offering || this.#applying > 0 || connection.signalingState !== "stable";
-    if (type === "offer" && crossing && !polite) return refuse("crossing-offer", type);
+    const stable = !this.#offering && this.#applying === 0 && connection.signalingState === "stable";
+    if (sdp === this.#incoming) return refuse(`repeated-${type}`, type); // its answer comes
+    if (sdp === this.#received) {
+      if (type === "answer") return refuse("repeated-answer", type);
+      // Our answer was lost. While an offer of our own is out, that one gives way below, as to any other.
+      if (stable) return repeat();
+    }
+    if (type === "offer" && !stable && !polite) {
+      refuse("crossing-offer", type);
+      return this.awaiting ? repeat() : undefined;
+    }
     if (type === "answer" && connection.signalingState !== "have-local-offer") return refuse("unexpected-answer", type);
     this.#began = true;
     this.#applying += 1;
+    this.#incoming = sdp;
     this.#queue = this.#queue.then(() => this.#apply(description)).finally(() => {
       this.#applying -= 1;
+      if (this.#incoming === sdp) this.#incoming = null;
       if (!this.#closed) this.#options.onready();
     });
   }

@@ -11,6 +11,7 @@ import { eventWith, typedTarget } from "./events.js";
 import { readCode, roomLink, serverBase, socketURL } from "./link.js";
 import { Pairing } from "./pairing.js";
 import { Seal, canSeal, randomText } from "./seal.js";
+import { SeatLock } from "./seat-lock.js";
 import { Signaling, serverError } from "./signaling.js";
 import { Spare } from "./spare.js";
 
@@ -50,6 +51,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   /** @type {string[]} */ #past = [];
   /** @type {Promise<void> | null} */ #connecting = null;
   #spare = new Spare();
+  #lock = new SeatLock();
   #abort = () => void this.leave();
 
   /** @param {RoomOptions} options */
@@ -106,18 +108,21 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     room.#words = words;
     if (key !== null) room.#share(name, key, pairing);
     return room.#enter(options, async () => {
+      const own = options.token ? room.#lock.take(options.token) : null;
       if (words) room.#share(name, await (await import("./code.js")).stretch(name, words), pairing);
       await room.#connecting;
+      const token = own && (await own) ? options.token : undefined;
       // The offer leaves right behind the join: one trip to the server, not two.
       pairing.trace.note(1, "send", "join");
-      const joined = room.#takeSeat(name, pairing.session, options.token);
+      const joined = room.#takeSeat(name, pairing.session, token);
       pairing.setOnline(true);
       const seat = await joined;
       room.#sit(seat);
       pairing.trace.note(1, "receive", "joined");
-      if (seat.peer !== null) return;
-      room.#dismiss(); // one's own seat taken back, and nobody opposite
-      room.#expect();
+      if (seat.peer === null) {
+        room.#dismiss(); // one's own seat taken back, and nobody opposite
+        room.#expect();
+      } else if (seat.type === "resumed") pairing.setPresence("online"); // the offer behind the refused join found nobody
     });
   }
 
@@ -195,7 +200,8 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   }
 
   /**
-   * A room ends with its last seat, as when the only one there reloads the page. A token of it makes it anew, and its link stays good.
+   * A room ends with its last seat, as when those in it reload the page. A token of it makes it anew, and its link stays good; when both
+   * do so at once, the second joins the first.
    * @param {string} name @param {string} session @param {string} [token]
    */
   async #takeSeat(name, session, token) {
@@ -204,7 +210,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     } catch (refused) {
       const { code } = /** @type {CrowflyError} */ (refused);
       if (!token || (code !== "room-not-found" && code !== "room-unavailable")) throw refused;
-      return this.#signaling.request("resume", { room: name, token });
+      return this.#signaling.request("resume", { room: name, token, session });
     }
   }
 
@@ -219,6 +225,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   #sit(seat) {
     this.#name = String(seat.room);
     this.#token = String(seat.token);
+    void this.#lock.take(this.#token);
     if (typeof seat.peer === "string" && this.#pairing) this.#pairing.peerId = seat.peer;
   }
 
@@ -276,7 +283,9 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     if (this.#ended !== null) return;
     if (this.#token === "") return void this.#close(reason); // not even seated
     this.dispatchEvent(eventWith("peer-left", { peer: pairing.peer, reason }));
-    if (UNTOLD.has(reason)) this.#free(pairing, reason);
+    // Who says goodbye leaves the server as well, unless it cannot reach it.
+    const stuck = reason === "goodbye" && pairing.presence === "offline";
+    if (stuck || UNTOLD.has(reason)) this.#free(pairing, reason);
     if (reason === "not-verified") this.#strike();
     if (this.#ended === null) this.#expect();
   }
@@ -323,13 +332,20 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
         return current?.departed(String(message.reason));
       case "peer-offline":
       case "peer-online":
-        if (message.peer === this.#pairing?.peerId) this.#pairing?.setPresence(message.type === "peer-online" ? "online" : "offline");
-        return;
+        return this.#presence(String(message.peer), message.type === "peer-online" ? "online" : "offline");
       case "left":
         return this.#close(String(message.detail ?? message.reason));
       case "error":
         return this.#serverRefused(message);
     }
+  }
+
+  /** @param {string} peer @param {"online" | "offline"} presence */
+  #presence(peer, presence) {
+    if (peer === this.#pairing?.peerId) return this.#pairing.setPresence(presence);
+    // Its goodbye was heard, and its word to the server was lost with its connection: its seat need not be kept.
+    const last = this.#past.at(-1);
+    if (!this.#pairing && last && presence === "offline") this.#reject(last, "other");
   }
 
   /** Somebody sits down opposite. @param {string} peer @param {string} session */
@@ -401,6 +417,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     this.#state = "online";
     this.dispatchEvent(eventWith("signaling", { state: this.#state }));
     const pairing = this.#pairing;
+    this.#spare.close(); // the server was away, and maybe the network
     if (typeof resumed.session === "string" && resumed.session !== pairing?.session) {
       this.#joined(String(resumed.peer), resumed.session); // who came while we were away
     } else if (typeof resumed.peer === "string" && pairing) {
@@ -408,6 +425,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
       pairing.returned(); // what the server said of it meanwhile was not heard
     } else pairing?.missed();
     this.#pairing?.setOnline(true);
+    if (!this.#pairing) this.#expect();
   }
 
   // Going out
@@ -433,6 +451,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     this.#options.signal?.removeEventListener("abort", this.#abort);
     this.#pairing?.end(reason);
     this.#spare.close();
+    this.#lock.close();
     this.#signaling.close();
     this.dispatchEvent(eventWith("close", { reason }));
   }

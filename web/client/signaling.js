@@ -13,6 +13,10 @@ import { CrowflyError, asCrowflyError } from "./errors.js";
 const PROTOCOL = 1;
 /** An absent or silent server is an error after this long. */
 export const PATIENCE = 10_000;
+/** Whether the server is there is asked so often: its own pings are the browser's to see, not a script's. */
+const ASK_EVERY = 25_000;
+/** And when something may have happened to the network: it came back, or the page did, from sleep perhaps. */
+const OCCASIONS = ["online", "visibilitychange"];
 
 /**
  * @typedef {Record<string, unknown> & { type: string }} Message
@@ -134,13 +138,44 @@ export class Signaling {
       else if (message.type === "error") request.reject(serverError(message));
       else request.resolve(message);
     });
+    const over = this.#watch(socket);
     socket.addEventListener("close", ({ reason }) => {
-      if (this.#socket !== socket) return;
-      this.#socket = null;
-      this.#abandon();
-      this.#options.onoffline(reason);
-      this.#comeBack();
+      over.abort();
+      this.#lose(socket, reason);
     });
+  }
+
+  /** @param {WebSocket} socket @param {string} reason */
+  #lose(socket, reason) {
+    if (this.#socket !== socket) return;
+    this.#socket = null;
+    this.#abandon();
+    this.#options.onoffline(reason);
+    this.#comeBack();
+  }
+
+  /**
+   * Finds out when the other end is gone without a word: a WebSocket tells of it only when the system has given up what was sent, which
+   * may take a quarter of an hour. Aborting the result ends it.
+   * @param {WebSocket} socket
+   */
+  #watch(socket) {
+    const over = new AbortController();
+    let asking = false;
+    const ask = async () => {
+      if (asking || this.#socket !== socket) return;
+      asking = true;
+      const silent = await this.request("ping").then(() => false, ({ code }) => code === "server-silent");
+      asking = false;
+      if (!silent || this.#socket !== socket) return;
+      over.abort();
+      this.#lose(socket, "");
+      socket.close(); // it waits for an answer that will not come
+    };
+    const timer = setInterval(ask, ASK_EVERY);
+    for (const signal of [over.signal, this.#closed.signal]) signal.addEventListener("abort", () => clearInterval(timer));
+    for (const type of OCCASIONS) globalThis.addEventListener?.(type, ask, { signal: over.signal });
+    return over;
   }
 
   /** Tries until it is back, or closed. A connection lost again before the seat is taken back is one more attempt of the same loop. */

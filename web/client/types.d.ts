@@ -32,7 +32,8 @@ export interface RoomOptions {
   /** Ends the attempt, and later leaves the room. */
   signal?: AbortSignal;
   /** `joinRoom` only: `room.token` of an earlier visit, to take one's own seat back after a crash or a reload. Nobody may be opposite
-   *  then, as after `createRoom`; a room that has ended meanwhile is made anew under its name. */
+   *  then, as after `createRoom`; a room that has ended meanwhile is made anew under its name. Where another page of this browser holds
+   *  the seat (this tab is a duplicate), it stays that one's, and the token is not used; that needs a secure context (Web Locks). */
   token?: string;
 }
 
@@ -138,7 +139,12 @@ export interface Peer extends TypedTarget<PeerEvents> {
   readonly candidates: Readonly<{ local: RTCIceCandidateInit[]; remote: RTCIceCandidateInit[]; buffered: RTCIceCandidateInit[] }>;
 
   /** Sends over the main channel, reliable and in order, any size; chunked, with backpressure. Resolves when all of it was
-   *  handed to the browser. Rejects with `not-open` before the channel is open and `closed` after. */
+   *  handed to the browser. Rejects with `not-open` before the channel is open and `closed` after, also what still waits then. A buffer
+   *  is copied when `send` is called and may be written on at once; the copy is held until the promise settles, so await it rather than
+   *  queue gigabytes.
+   *
+   *  Handed on is not arrived: what was sent before a loss is noticed (`states.liveness` "silent", then "close") may be lost, and this
+   *  library has no acknowledgements. Who must know has the other side answer, in messages of its own. */
   send(data: string | ArrayBuffer | ArrayBufferView | Blob, options?: SendOptions): Promise<void>;
   /** A further data channel with any RTCDataChannelInit; raw messages, no framing. The other side gets "channel". */
   channel(label: string, options?: RTCDataChannelInit): Channel;
@@ -149,7 +155,12 @@ export interface Peer extends TypedTarget<PeerEvents> {
   press(id: StepId): Promise<void>;
 }
 
-export interface SendOptions { signal?: AbortSignal; onProgress?: (sent: number, total: number) => void }
+export interface SendOptions {
+  /** Gives the message up; the other side drops what has arrived of it. */
+  signal?: AbortSignal;
+  /** Bytes handed on so far. What it throws is reported as an uncaught error, and the message goes on. */
+  onProgress?: (sent: number, total: number) => void;
+}
 
 export interface PeerStats {
   /** null until a candidate pair is selected. */

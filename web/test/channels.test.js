@@ -198,6 +198,20 @@ test("further channels carry any option and raw messages, and the other side hea
   await assert.rejects(big.send("ü".repeat(131_073)), { code: "message-too-large" });
 });
 
+test("what is written into a buffer after it was given to a further channel is not sent", async (t) => {
+  const world = createWorld(t);
+  const { one, two } = await pair(world);
+  const came = once(two, "channel");
+  const channel = one.channel("bulk");
+  await world.settle();
+  const arrives = once((await came).channel, "message");
+  const bytes = new Uint8Array(10).fill(1);
+  const sent = channel.send(bytes);
+  bytes.fill(2);
+  await sent;
+  assert.deepEqual(new Uint8Array((await arrives).data), new Uint8Array(10).fill(1));
+});
+
 test("a further channel waits while the browser holds enough", async (t) => {
   const world = createWorld(t);
   const { one } = await pair(world);

@@ -43,6 +43,16 @@ test("frames are the bytes of the table, both ways", () => {
   }
 });
 
+/** The next frame, or null. @param {Outbox} outbox @param {number} most */
+function take(outbox, most) {
+  /** @type {Uint8Array<ArrayBuffer> | null} */ let taken = null;
+  outbox.pass(most, (bytes) => {
+    taken = bytes;
+    return true;
+  });
+  return /** @type {Uint8Array<ArrayBuffer> | null} */ (taken);
+}
+
 test("any message passes any frame size, texts and Blobs interleaved, each kind in order", async () => {
   const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
   const random = seeded(seed);
@@ -54,7 +64,7 @@ test("any message passes any frame size, texts and Blobs interleaved, each kind 
     const inbox = new Inbox();
     /** @type {(string | ArrayBuffer | Blob)[]} */ const received = [];
     for (let idle = 0; idle < 4 && !outbox.empty; ) {
-      const bytes = outbox.take(6 + below(random, 70_000));
+      const bytes = take(outbox, 6 + below(random, 70_000));
       if (!bytes) {
         idle += 1;
         await settle();
@@ -101,9 +111,9 @@ test("a line of text does not wait for a film", async () => {
   const outbox = new Outbox(() => {});
   const film = outbox.put(new Blob([new Uint8Array(3 * 1024 * 1024)]));
   await settle();
-  assert.equal(readFrame(/** @type {any} */ (outbox.take(65_536)).slice().buffer)?.kind, KIND.blob);
+  assert.equal(readFrame(/** @type {any} */ (take(outbox, 65_536)).slice().buffer)?.kind, KIND.blob);
   const line = outbox.put("hello");
-  const kinds = [outbox.take(65_536), outbox.take(65_536)].map((bytes) => readFrame(/** @type {any} */ (bytes).slice().buffer)?.kind);
+  const kinds = [take(outbox, 65_536), take(outbox, 65_536)].map((bytes) => readFrame(/** @type {any} */ (bytes).slice().buffer)?.kind);
   assert.ok(kinds.includes(KIND.text), "within the next two frames");
   await line;
   outbox.fail(/** @type {any} */ (new Error("over")));
@@ -126,7 +136,7 @@ test("a Blob is read a block at a time and one ahead", async () => {
   const sent = outbox.put(film);
   let taken = 0;
   while (!outbox.empty) {
-    const bytes = outbox.take(65_536);
+    const bytes = take(outbox, 65_536);
     if (!bytes) await settle();
     else {
       const { length = 0 } = readFrame(bytes.slice().buffer)?.payload ?? {};
@@ -144,11 +154,11 @@ test("a send given up is told to the other side, and its lane goes on", async ()
   const inbox = new Inbox();
   const controller = new AbortController();
   const first = outbox.put(new Uint8Array(100_000), { signal: controller.signal });
-  const begun = outbox.take(1_000);
+  const begun = take(outbox, 1_000);
   controller.abort();
   await assert.rejects(first, { name: "AbortError" });
   const second = outbox.put("next");
-  const results = [begun, outbox.take(1_000), outbox.take(1_000)].map((bytes) => inbox.take(/** @type {any} */ (readFrame(/** @type {any} */ (bytes).slice().buffer))));
+  const results = [begun, take(outbox, 1_000), take(outbox, 1_000)].map((bytes) => inbox.take(/** @type {any} */ (readFrame(/** @type {any} */ (bytes).slice().buffer))));
   assert.deepEqual(results.map((result) => result && "message" in result && result.message), [null, null, "next"]);
   await second;
   await assert.rejects(outbox.put("x", { signal: AbortSignal.abort() }), { name: "AbortError" });
@@ -158,9 +168,59 @@ test("progress is told, and a send inside the telling does no harm", async () =>
   const outbox = new Outbox(() => {});
   /** @type {number[]} */ const told = [];
   const sent = outbox.put(new Uint8Array(2_500), { onProgress: (bytes, total) => told.push(bytes, total) });
-  while (!outbox.empty) outbox.take(1_005);
+  while (!outbox.empty) take(outbox, 1_005);
   await sent;
   assert.deepEqual(told, [1_000, 2_500, 2_000, 2_500, 2_500, 2_500]);
+});
+
+test("a progress callback that throws is reported, and the message arrives whole", async (t) => {
+  /** @type {unknown[]} */ const reported = [];
+  t.mock.method(globalThis, "queueMicrotask", (/** @type {() => void} */ run) => {
+    try {
+      run();
+    } catch (error) {
+      reported.push(error);
+    }
+  });
+  const outbox = new Outbox(() => {});
+  const inbox = new Inbox();
+  const bytes = Uint8Array.from({ length: 2_500 }, (_, at) => at);
+  const failure = new Error("of the page");
+  const sent = outbox.put(bytes, {
+    onProgress: () => {
+      throw failure;
+    },
+  });
+  let result = null;
+  while (!outbox.empty) result = inbox.take(/** @type {any} */ (readFrame(/** @type {any} */ (take(outbox, 1_005)).slice().buffer)));
+  await sent;
+  assert.deepEqual(result && "message" in result && result.message, bytes.buffer);
+  assert.deepEqual(reported, [failure, failure, failure]);
+});
+
+test("a message whose last frame was not taken has not been sent", async () => {
+  const outbox = new Outbox(() => {});
+  const sent = outbox.put("never leaves");
+  assert.equal(outbox.pass(65_536, () => false), false);
+  outbox.fail(/** @type {any} */ (new Error("the channel is gone")));
+  await assert.rejects(sent, /gone/);
+});
+
+test("what is written into a buffer after it was given to be sent is not sent", async () => {
+  for (const view of [(/** @type {ArrayBuffer} */ buffer) => buffer, (/** @type {ArrayBuffer} */ buffer) => new DataView(buffer, 1, 2_000)]) {
+    const outbox = new Outbox(() => {});
+    const inbox = new Inbox();
+    const bytes = new Uint8Array(2_500).fill(1);
+    const sent = outbox.put(view(bytes.buffer));
+    take(outbox, 1_005);
+    const again = outbox.put(view(bytes.buffer));
+    bytes.fill(2);
+    /** @type {any[]} */ const results = [];
+    while (!outbox.empty) results.push(inbox.take(/** @type {any} */ (readFrame(/** @type {any} */ (take(outbox, 100_000)).slice().buffer))));
+    await Promise.all([sent, again]);
+    const last = new Uint8Array(results.at(-1).message);
+    assert.ok(last.length >= 2_000 && last.every((byte) => byte === 1));
+  }
 });
 
 test("a text or binary message beyond the bound is refused on either side, a Blob has none", async () => {

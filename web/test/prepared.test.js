@@ -4,7 +4,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { createRoom, joinRoom, prepare } from "../client/index.js";
-import { createWorld, once } from "./fake/world.js";
+import { Spare } from "../client/spare.js";
+import { createWorld, fakeWindow, once } from "./fake/world.js";
 import { departures } from "./handshake.js";
 
 /** @param {ReturnType<typeof createWorld>} world @param {Parameters<typeof createRoom>[0]} [options] */
@@ -22,17 +23,16 @@ async function joinPrepared(world, options) {
 /** @param {import("../client/types.d.ts").Peer} peer @param {string} name */
 const at = (peer, name) => peer.trace.records.findIndex((record) => record.name === name);
 
-test("candidates found before go with the offer; nothing else is sent or looked up before the connection is there", async (t) => {
+test("candidates found before go with the offer; nothing else is sent or looked up before the channel is open", async (t) => {
   const world = createWorld(t);
   const { one, two } = await joinPrepared(world);
   assert.equal(one.states.channel, "open");
   assert.equal(one.draft?.sdp.match(/^a=candidate:/gm)?.length, 2);
   assert.equal(two.candidates.remote.length, 2);
   assert.deepEqual(one.trace.records.filter(({ kind, name }) => kind === "send" && name === "signal:candidates"), []);
-  const connected = one.trace.records.findIndex(({ name, detail }) => name === "connectionState" && detail?.to === "connected");
-  assert.ok(connected > 0);
-  assert.ok(at(one, "addIceCandidate") > connected);
-  assert.ok(at(one, "signal:end-of-candidates") > connected);
+  assert.ok(at(one, "open") > 0);
+  assert.ok(at(one, "addIceCandidate") > at(one, "open"));
+  assert.ok(at(one, "signal:end-of-candidates") > at(one, "open"));
 });
 
 test("where the other side's checks do not come, its candidates are added a moment after the answer", async (t) => {
@@ -52,14 +52,28 @@ test("candidates found in one moment leave in one message", async (t) => {
   assert.equal(two.trace.records.filter(({ kind, name }) => kind === "send" && name.includes("candidate")).length, 1);
 });
 
-test("who waits has gathered, and its answer is provisional until there is a connection", async (t) => {
+test("who waits has gathered, and its answer is provisional until the channel is open", async (t) => {
   const world = createWorld(t);
   const { two } = await joinPrepared(world);
   assert.equal(world.webrtc.connections[0]?.configuration.iceCandidatePoolSize, 1);
   const set = two.trace.records.filter(({ name }) => name === "setLocalDescription").map(({ detail }) => detail?.type);
   assert.deepEqual(set, ["pranswer", "answer"]);
+  assert.ok(two.trace.records.findIndex(({ detail }) => detail?.type === "answer") > at(two, "open"));
   assert.equal(two.states.signaling, "stable");
   assert.deepEqual(departures(two.trace.records), []);
+});
+
+test("an answer is set for good where a path was found and no channel comes", async (t) => {
+  const world = createWorld(t);
+  world.webrtc.passes = false;
+  const { two } = await joinPrepared(world);
+  const [connection] = world.webrtc.connections;
+  connection?.become("connecting");
+  connection?.become("connected");
+  await world.settle();
+  assert.equal(two.states.signaling, "have-local-pranswer");
+  await world.pass(1_000);
+  assert.equal(two.states.signaling, "stable");
 });
 
 test("an answer that leads to no connection is no obstacle to the end", async (t) => {
@@ -88,3 +102,48 @@ for (const [what, servers, pools] of /** @type {const} */ ([
     assert.deepEqual(departures(two.trace.records), []);
   });
 }
+
+/** How many connections are open, and whether the last one made is among them. @param {ReturnType<typeof createWorld>} world */
+const open = ({ webrtc: { connections } }) => [connections.filter(({ signalingState }) => signalingState !== "closed").length, connections.at(-1)?.signalingState];
+
+test("what waits is renewed after a minute, when the network is back and when the server is; one at a time, and it is used", async (t) => {
+  const world = createWorld(t);
+  const window = fakeWindow(t);
+  const waiting = await createRoom();
+  const { connections } = world.webrtc;
+  assert.equal(connections.length, 1);
+  await world.pass(59_000);
+  assert.equal(connections.length, 1);
+  await world.pass(2_000);
+  assert.equal(connections.length, 2);
+  window.dispatchEvent(new Event("online"));
+  assert.equal(connections.length, 3);
+  for (const socket of [...world.server.sockets]) socket.drop();
+  await world.pass(1_000);
+  assert.equal(waiting.signaling, "online");
+  assert.equal(connections.length, 4);
+  assert.deepEqual(open(world), [1, "stable"]);
+  const joined = await joinRoom(waiting.link);
+  await world.settle();
+  assert.equal(joined.peer?.states.channel, "open");
+  assert.equal(connections.length, 5, "the joiner's own");
+  await world.pass(200_000);
+  window.dispatchEvent(new Event("online"));
+  assert.equal(connections.length, 5, "what is in use is not renewed");
+  await Promise.all([joined.leave(), waiting.leave()]);
+  await world.settle();
+  assert.equal(world.timers.pending, 0);
+});
+
+test("what a page that slept has prepared is not used", async (t) => {
+  const world = createWorld(t);
+  const spare = new Spare();
+  spare.prepare([]);
+  assert.equal(spare.take([])?.signalingState, "stable");
+  spare.prepare([]);
+  world.sleep(121_000);
+  assert.equal(spare.take([]), null);
+  spare.close();
+  assert.deepEqual(open(world), [1, "closed"]);
+  assert.equal(world.timers.pending, 0);
+});

@@ -1,14 +1,13 @@
 /**
- * Losing the server and coming back; losing the other side, in all the ways it can be lost.
+ * Losing the server and coming back.
  */
 import assert from "node:assert/strict";
 import test from "node:test";
 import { retryDelay } from "../client/backoff.js";
 import { createRoom, joinRoom } from "../client/index.js";
-import { GONE_AFTER, Liveness, SILENT_AFTER, TICK } from "../client/liveness.js";
-import { crash, pair } from "./fake/pair.js";
+import { held, pair, unfinished } from "./fake/pair.js";
 import { seeded } from "./fake/random.js";
-import { collect, createWorld, once } from "./fake/world.js";
+import { collect, createWorld, fakeWindow, once } from "./fake/world.js";
 
 test("an absent server is an error at once, a silent one within 10 s, both with a hint", async (t) => {
   const world = createWorld(t);
@@ -94,18 +93,59 @@ test("the first attempt to come back is quick, later ones are spread, and none i
   assert.ok(alone(61_000) > 10_000, "and patient from then on");
 });
 
+/** Seconds until the loss is told after the server's end of every connection has gone without a word. @param {any} world @param {any} room */
+async function untilOffline(world, room) {
+  for (const socket of world.server.sockets) socket.send = () => {}; // into a hole
+  const told = collect(room, "signaling");
+  for (let seconds = 1; seconds <= 60; seconds++) {
+    await world.pass(1_000);
+    if (told.length > 0) return seconds;
+  }
+  throw new Error("not within a minute");
+}
+
+test("a server that is gone without a word is missed within 35 s; the seat is taken back on a new connection, and nothing is left", async (t) => {
+  const world = createWorld(t);
+  const { waiting, joined, one, two } = await pair(world);
+  const took = await untilOffline(world, joined);
+  assert.ok(took >= 10 && took <= 36, `${took} s`);
+  await world.pass(5_000);
+  assert.deepEqual([waiting.signaling, joined.signaling], ["online", "online"]);
+  assert.deepEqual([waiting.peer, joined.peer], [two, one]);
+  await world.pass(120_000);
+  assert.deepEqual([waiting.signaling, joined.signaling], ["online", "online"], "who is answered stays");
+  assert.equal(world.server.sockets.size, 2);
+  await Promise.all([waiting.leave(), joined.leave()]);
+  await world.settle();
+  assert.equal(world.timers.pending, 0);
+});
+
+for (const occasion of ["online", "visibilitychange"]) {
+  test(`${occasion} is an occasion to see whether the server is still there`, async (t) => {
+    const window = fakeWindow(t);
+    const world = createWorld(t);
+    const room = await createRoom();
+    window.dispatchEvent(new Event(occasion));
+    window.dispatchEvent(new Event(occasion));
+    await world.settle();
+    assert.equal(world.server.of("ping").length, 1, "one question at a time");
+    const missed = untilOffline(world, room);
+    window.dispatchEvent(new Event(occasion));
+    assert.ok((await missed) <= 11);
+    await world.pass(5_000);
+    assert.equal(room.signaling, "online");
+  });
+}
+
 test("the network's return is a reason to try at once", async (t) => {
   const world = createWorld(t);
   const room = await createRoom();
   t.mock.method(Math, "random", () => 0.999);
-  const network = new EventTarget();
-  const add = globalThis.addEventListener;
-  Object.assign(globalThis, { addEventListener: network.addEventListener.bind(network) });
-  t.after(() => Object.assign(globalThis, { addEventListener: add }));
+  const window = fakeWindow(t);
   world.server.kill();
   await world.pass(20_000);
   world.server.mode = "up";
-  network.dispatchEvent(new Event("online"));
+  window.dispatchEvent(new Event("online"));
   await world.settle(60);
   assert.equal(room.signaling, "online");
 });
@@ -138,14 +178,6 @@ test("one's own connection is lost: the seat is taken back with the token, and t
   assert.equal(waiting.peer?.id, id);
 });
 
-/** A room whose joiner loses its connection while the handshake is under way: ICE finds nothing until `passes`. @param {any} world */
-async function unfinished(world) {
-  world.webrtc.passes = false;
-  const { waiting, joined, one, two } = await pair(world);
-  assert.equal(one.states.channel, "connecting");
-  return { waiting, joined, one, two, socket: [...world.server.sockets].find(({ peer }) => peer === joined.id) };
-}
-
 test("lost in mid-handshake: what may not have arrived is sent again, and it goes on", async (t) => {
   const world = createWorld(t);
   world.webrtc.gathers = false;
@@ -177,18 +209,6 @@ test("lost in mid-handshake and not back in time: the other waits for somebody e
   await world.settle();
   assert.deepEqual(left.map(({ reason }) => reason), ["lost"]);
 });
-
-/**
- * Who holds this token is refused, for a reason that passes, until the gate is opened.
- * @param {any} world @param {string} token
- */
-function held(world, token) {
-  const { resume } = world.server.handlers;
-  const gate = { open: false };
-  world.server.handlers.resume = (/** @type {any} */ socket, /** @type {any} */ message) =>
-    !gate.open && message.token === token ? { type: "error", code: "too-many-rooms", message: "later" } : resume(socket, message);
-  return gate;
-}
 
 for (const second of /** @type {const} */ (["waiting", "joined"])) {
   test(`the server restarted in mid-handshake, ${second} back last: the pairing goes on`, async (t) => {
@@ -331,249 +351,4 @@ test("somebody came while we were away: the pairing is begun on return", async (
   await world.pass(5_000);
   const { peer } = await arrives;
   assert.equal(peer.states.channel, "open");
-});
-
-test("pings: one a second, answered at once by the other, giving a round trip", async (t) => {
-  const world = createWorld(t);
-  const { one } = await pair(world);
-  const [channel] = world.webrtc.connections.flatMap(({ channels }) => channels).filter(({ remote }) => !remote);
-  const count = (/** @type {number} */ kind) => channel?.sent.filter((data) => new Uint8Array(/** @type {ArrayBuffer} */ (data))[0] === kind).length ?? 0;
-  const before = [count(8), count(9)];
-  await world.pass(10_000);
-  assert.deepEqual([count(8) - /** @type {number} */ (before[0]), count(9) - /** @type {number} */ (before[1])], [10, 10]);
-  assert.equal((await one.stats()).roundTrip, 0);
-});
-
-test("nothing heard for 3.5 s is silence; anything heard ends it; 15 s end the pairing", async (t) => {
-  const world = createWorld(t);
-  const { one, two, waiting } = await pair(world);
-  const states = collect(two, "state");
-  const left = collect(waiting, "peer-left");
-  world.webrtc.passes = false;
-  await world.pass(SILENT_AFTER - 1_100);
-  assert.equal(two.states.liveness, "alive");
-  await world.pass(1_600);
-  assert.equal(two.states.liveness, "silent");
-  assert.equal(states.at(-1)?.states.liveness, "silent");
-  world.webrtc.passes = true;
-  await world.pass(1_500);
-  assert.deepEqual([one.states.liveness, two.states.liveness], ["alive", "alive"]);
-  assert.deepEqual(left, []);
-  world.webrtc.passes = false;
-  await world.pass(GONE_AFTER - 1_100);
-  assert.deepEqual(left, []);
-  await world.pass(1_600);
-  assert.deepEqual(left.map(({ reason }) => reason), ["vanished"]);
-});
-
-test("a crashed tab is noticed within 5 s, by silence and the server's word; its seat is freed for the next", async (t) => {
-  const world = createWorld(t);
-  const { waiting, joined } = await pair(world);
-  const left = collect(waiting, "peer-left");
-  crash(world, joined);
-  await world.pass(1_000);
-  assert.deepEqual(left, [], "a lost connection to the server alone ends nothing");
-  await world.pass(4_000);
-  assert.deepEqual(left.map(({ reason }) => reason), ["vanished"]);
-  assert.deepEqual(world.server.of("reject").map(({ reason }) => reason), ["other"]);
-  assert.equal(waiting.closed, false);
-  world.webrtc.passes = true;
-  const third = await joinRoom(waiting.link);
-  await world.settle();
-  assert.equal(third.peer?.states.channel, "open");
-});
-
-test("a crashed tab with the server gone as well: silent within 5 s, gone after 15", async (t) => {
-  const world = createWorld(t);
-  const { waiting, joined, two } = await pair(world);
-  const left = collect(waiting, "peer-left");
-  crash(world, joined);
-  world.server.kill();
-  await world.pass(5_000);
-  assert.equal(two.states.liveness, "silent");
-  assert.deepEqual(left, []);
-  await world.pass(11_000);
-  assert.deepEqual(left.map(({ reason }) => reason), ["vanished"]);
-  assert.equal(waiting.closed, false, "the room waits");
-  world.server.mode = "up";
-  await world.pass(5_000);
-  assert.equal(waiting.signaling, "online");
-});
-
-test("the other's lost connection, and the loss of its seat, do not end a live chat; its return finds the pairing as it was", async (t) => {
-  const world = createWorld(t);
-  const { waiting, joined, one, two } = await pair(world);
-  const left = collect(waiting, "peer-left");
-  const socket = [...world.server.sockets].find(({ peer }) => peer === joined.id);
-  world.server.handlers.resume = ((resume) => {
-    let refusals = 3;
-    return (/** @type {any} */ socket, /** @type {any} */ message) => (refusals-- > 0 ? /** @type {any} */ ({ type: "error", code: "rate-limited" }) : resume(socket, message));
-  })(world.server.handlers.resume);
-  socket?.drop();
-  world.server.expire(/** @type {any} */ (socket));
-  await world.pass(500);
-  assert.deepEqual(left, []);
-  await one.send("still here");
-  const signals = world.server.of("signal").length;
-  await world.pass(12_000);
-  assert.equal(joined.signaling, "online");
-  assert.equal(world.server.of("signal").length, signals, "nothing is renegotiated");
-  assert.deepEqual([waiting.peer, joined.peer, left.length], [two, one, 0]);
-  assert.equal(two.id, joined.id, "under the id of its new seat");
-});
-
-test("the other leaves the server by its own wish: the goodbye in the channel is waited for, but not long", async (t) => {
-  const world = createWorld(t);
-  const { waiting, joined } = await pair(world);
-  const left = collect(waiting, "peer-left");
-  const socket = [...world.server.sockets].find(({ peer }) => peer === waiting.id);
-  socket?.say({ type: "peer-left", peer: joined.id, session: joined.peer?.session, reason: "leave" });
-  await world.settle();
-  assert.deepEqual(left, []);
-  await world.pass(600);
-  assert.deepEqual(left.map(({ reason }) => reason), ["leave"]);
-});
-
-test("the channel ends without a goodbye: vanished, once the server has had a second to say why; at once without the server", async (t) => {
-  const world = createWorld(t);
-  for (const server of [true, false]) {
-    const { waiting, joined } = await pair(world);
-    const left = collect(waiting, "peer-left");
-    if (!server) world.server.kill();
-    world.webrtc.connections.findLast(({ channels }) => channels[0]?.remote === false)?.close();
-    if (server) {
-      await world.settle();
-      assert.deepEqual(left, []);
-      await world.pass(1_100);
-    }
-    await world.settle();
-    assert.deepEqual(left.map(({ reason }) => reason), ["vanished"]);
-    await Promise.all([waiting.leave(), joined.leave()]);
-    await world.settle();
-  }
-});
-
-test("the channel ends, and the server says who took the seat: that is the reason, and the next one is let in at once", async (t) => {
-  const world = createWorld(t);
-  const { waiting, joined } = await pair(world);
-  const left = collect(waiting, "peer-left");
-  world.webrtc.connections.find(({ channels }) => channels[0]?.remote === false)?.close();
-  await world.settle();
-  const again = await joinRoom(waiting.link, { token: joined.token });
-  await world.settle();
-  assert.deepEqual(left.map(({ reason }) => reason), ["replaced"]);
-  assert.equal(again.peer?.states.channel, "open");
-});
-
-test("the connection fails: with the server's help a new path is sought, without it the other is gone", async (t) => {
-  const world = createWorld(t);
-  const { waiting, one, two } = await pair(world);
-  const left = collect(waiting, "peer-left");
-  const [first, second] = world.webrtc.connections;
-  const received = [one, two].map((peer) => peer.candidates.remote.length);
-  first?.become("failed");
-  await world.pass(300);
-  assert.deepEqual(left, []);
-  assert.equal(world.server.relayed.filter((kind) => kind === "offer").length, 2);
-  assert.equal(world.server.relayed.filter((kind) => kind === "answer").length, 2);
-  assert.equal(first?.connectionState, "connected", "over the new credentials");
-  assert.ok([one, two].every((peer, at) => peer.candidates.remote.length > /** @type {number} */ (received[at])));
-  assert.equal(world.server.relayed.filter((kind) => kind === "problem").length, 0);
-  world.server.kill();
-  await world.settle();
-  second?.become("failed");
-  await world.settle();
-  first?.become("failed");
-  await world.settle();
-  assert.deepEqual(left.map(({ reason }) => reason), ["vanished"]);
-});
-
-test("both seek a new path at once: PEER2 gives way, one offer stands, they are connected again", async (t) => {
-  const world = createWorld(t);
-  const { one, two } = await pair(world);
-  for (const connection of world.webrtc.connections) connection.become("failed");
-  await world.pass(500);
-  assert.deepEqual(world.webrtc.connections.map(({ signalingState }) => signalingState), ["stable", "stable"]);
-  assert.deepEqual([one.states.connection, two.states.connection], ["connected", "connected"]);
-  assert.deepEqual([one.states.channel, two.states.channel], ["open", "open"]);
-});
-
-test("the path is gone while the server is there: PEER2 says that it hears nothing, PEER1 seeks another path, again if need be", async (t) => {
-  const world = createWorld(t);
-  const { one, two } = await pair(world);
-  const offers = () => world.server.relayed.filter((kind) => kind === "offer").length;
-  world.webrtc.passes = false;
-  await world.pass(6_900);
-  assert.equal(offers(), 1, "ICE may find back by itself");
-  await world.pass(1_000);
-  assert.deepEqual([offers(), world.server.relayed.filter((kind) => kind === "silent").length], [2, 1]);
-  assert.equal(world.webrtc.connections.filter(({ signalingState }) => signalingState === "stable").length, 2);
-  world.webrtc.passes = true;
-  await world.pass(4_500);
-  assert.deepEqual([one.states.liveness, two.states.liveness], ["alive", "alive"]);
-  assert.equal(offers(), 2);
-});
-
-test("a word of silence is no reason for anything when something is heard", async (t) => {
-  const world = createWorld(t);
-  const { joined, one } = await pair(world);
-  const socket = [...world.server.sockets].find(({ peer }) => peer === joined.id);
-  socket?.say({ type: "signal", from: "x", session: one.session, payload: { kind: "silent" } });
-  await world.settle();
-  assert.equal(world.server.relayed.filter((kind) => kind === "offer").length, 1);
-});
-
-test("an offer of a new path that was lost with the server is made again, not another", async (t) => {
-  const world = createWorld(t);
-  const { joined, one, two } = await pair(world);
-  const signal = world.server.handlers.signal;
-  world.server.handlers.signal = () => undefined; // swallowed
-  world.webrtc.passes = false;
-  await world.pass(4_000);
-  const socket = [...world.server.sockets].find(({ peer }) => peer === joined.id);
-  socket?.say({ type: "signal", from: "x", session: one.session, payload: { kind: "silent" } });
-  await world.settle();
-  assert.equal(world.webrtc.connections.filter(({ signalingState }) => signalingState === "have-local-offer").length, 1);
-  world.server.handlers.signal = signal;
-  await world.pass(4_000); // until PEER2 says it
-  world.webrtc.passes = true;
-  await world.pass(2_000);
-  assert.deepEqual([one.states.liveness, two.states.liveness], ["alive", "alive"]);
-  assert.deepEqual(world.webrtc.connections.map(({ signalingState }) => signalingState), ["stable", "stable"]);
-});
-
-test("never connected: the joiner is told and is out, who waited waits for the next", async (t) => {
-  const world = createWorld(t);
-  const { waiting, joined, one } = await unfinished(world);
-  const errors = collect(one, "error");
-  const closed = collect(joined, "close");
-  const left = collect(waiting, "peer-left");
-  for (const connection of world.webrtc.connections) connection.become("failed");
-  await world.settle();
-  assert.deepEqual(errors.map(({ error }) => error.code), ["connection-failed"]);
-  assert.deepEqual(closed.map(({ reason }) => reason), ["failed"]);
-  assert.deepEqual(left.map(({ reason }) => reason), ["failed"]);
-  assert.equal(waiting.closed, false);
-});
-
-test("a page that slept does not blame the other for it", () => {
-  const liveness = new Liveness(0);
-  for (let now = 0; now <= 2_000; now += TICK) liveness.tick(now);
-  liveness.heard();
-  liveness.tick(600_000);
-  assert.equal(liveness.verdict, "alive");
-  for (let now = 600_500; now <= 603_000; now += TICK) liveness.tick(now);
-  assert.equal(liveness.verdict, "silent");
-});
-
-test("ticks once a second, as background tabs get them, notice silence within 5 s and ping as often", () => {
-  const liveness = new Liveness(0);
-  let pings = 0;
-  let noticed = Infinity;
-  for (let now = 1_000; now <= 8_000; now += 1_000) {
-    if (liveness.tick(now) !== null) pings += 1;
-    if (liveness.verdict === "silent") noticed = Math.min(noticed, now);
-  }
-  assert.equal(pings, 8);
-  assert.ok(noticed <= 5_000, String(noticed));
 });

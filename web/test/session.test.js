@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { createRoom, joinRoom, prepare } from "../client/index.js";
 import { pair } from "./fake/pair.js";
+import { fakeLocks } from "./fake/locks.js";
 import { collect, createWorld, once } from "./fake/world.js";
 
 test("a joiner connects with who waits, and they talk without the server", async (t) => {
@@ -391,6 +392,29 @@ test("a token takes one's seat back: the other is told, and a new pairing begins
   assert.equal(two.states.connection, "closed");
 });
 
+test("a duplicated tab does not take the seat of the one it was made from, nor use its token; when that is gone, it may", async (t) => {
+  const world = createWorld(t);
+  fakeLocks(t);
+  const { waiting, joined, one, two } = await pair(world);
+  for (const { name, token } of [joined, waiting]) {
+    const refused = joinRoom(name, { token }).catch((error) => error);
+    await world.pass(1_000);
+    assert.equal((await refused).code, "room-full");
+  }
+  assert.deepEqual([one.states.channel, two.states.channel, joined.closed, waiting.closed], ["open", "open", false, false]);
+  assert.deepEqual(world.server.of("join").map(({ token }) => token), [undefined, undefined, undefined]);
+
+  const { name, token } = joined;
+  void joined.leave();
+  const again = joinRoom(name, { token });
+  await world.settle();
+  assert.equal((await again).peer?.states.channel, "open");
+  assert.equal(world.server.of("join").at(-1)?.token, token);
+  await Promise.all([(await again).leave(), waiting.leave()]);
+  await world.settle();
+  assert.equal(world.timers.pending, 0);
+});
+
 test("a token makes a room anew that has ended, and its holder waits", async (t) => {
   const world = createWorld(t);
   const room = await createRoom();
@@ -405,6 +429,19 @@ test("a token makes a room anew that has ended, and its holder waits", async (t)
   await arrives;
   await world.settle();
   assert.equal(other.peer?.states.channel, "open");
+});
+
+test("both reload at once: the room is made anew by one, and the other joins it", async (t) => {
+  const world = createWorld(t);
+  const { waiting, joined } = await pair(world);
+  const seats = [waiting, joined].map(({ name, token }) => ({ name, token }));
+  await Promise.all([waiting.leave(), joined.leave()]);
+  await world.settle();
+  assert.equal(world.server.rooms.size, 0);
+  const [one, two] = await Promise.all(seats.map(({ name, token }) => joinRoom(name, { token })));
+  await world.settle();
+  assert.deepEqual([one?.peer?.role, two?.peer?.role].sort(), ["PEER1", "PEER2"]);
+  assert.deepEqual([one?.peer?.states.channel, two?.peer?.states.channel], ["open", "open"]);
 });
 
 test("options that cannot be had are refused clearly", async (t) => {

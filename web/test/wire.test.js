@@ -66,7 +66,7 @@ test("what this client sends has the shape of the fixtures", async (t) => {
   await joined.leave();
   await world.settle();
   mute.send(JSON.stringify({ type: "join", room: waiting.name, session: "AAAAAAAAAAAAAAAAAAAAAA" }));
-  await world.pass(15_500);
+  await world.pass(25_500);
   /** @param {string} type @param {(message: any) => boolean} [which] */
   const sent = (type, which = () => true) => shape(world.server.of(type).find(which));
   assert.deepEqual(sent("create", ({ room }) => room === undefined), shape(fixtures.create));
@@ -74,6 +74,7 @@ test("what this client sends has the shape of the fixtures", async (t) => {
   assert.deepEqual(sent("join"), shape(fixtures.join));
   assert.deepEqual(sent("resume", ({ session }) => session !== undefined), shape(fixtures.resume));
   assert.deepEqual(sent("reject"), shape(fixtures.reject));
+  assert.deepEqual(sent("ping"), shape(fixtures.ping));
   assert.deepEqual({ ...sent("leave"), id: "number" }, shape(fixtures.leave));
   for (const [name, which] of /** @type {[string, (payload: any) => boolean][]} */ ([
     ["offer", ({ description }) => description?.type === "offer"],

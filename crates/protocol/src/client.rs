@@ -57,6 +57,8 @@ pub enum ClientMessage<'a> {
         /// The pairing the peer is still in, if any.
         session: Option<SessionId>,
     },
+    /// Is somebody there?
+    Ping,
 }
 
 /// Why a peer rejects another.
@@ -109,6 +111,7 @@ impl<'a> ClientMessage<'a> {
                 token: frame.parsed(Key::Token)?,
                 session: frame.parsed_or_none(Key::Session)?,
             },
+            "ping" => Self::Ping,
             _ => return Err(frame.unknown_type()),
         };
         Ok((frame.id()?, message))
@@ -124,6 +127,7 @@ impl<'a> ClientMessage<'a> {
             Self::Reject { .. } => "reject",
             Self::Destroy => "destroy",
             Self::Resume { .. } => "resume",
+            Self::Ping => "ping",
         }
     }
 
@@ -148,7 +152,7 @@ impl<'a> ClientMessage<'a> {
                 .session(session)
                 .optional(token.as_ref(), Object::token),
             Self::Signal { session, payload } => object.session(session).raw("payload", payload),
-            Self::Leave | Self::Destroy => object,
+            Self::Leave | Self::Destroy | Self::Ping => object,
             Self::Reject { session, reason } => {
                 object.session(session).plain("reason", reason.as_str())
             }

@@ -92,6 +92,8 @@ pub enum ServerMessage<'a> {
         /// Who is there, if anybody.
         pairing: Option<Pairing>,
     },
+    /// The answer to `ping`.
+    Pong,
     /// A request failed.
     Error {
         /// The stable code.
@@ -172,6 +174,7 @@ impl<'a> ServerMessage<'a> {
                 token: frame.parsed(Key::Token)?,
                 pairing: read_pairing_or_none(&frame)?,
             },
+            "pong" => Self::Pong,
             "error" => read_error(&frame)?,
             _ => return Err(frame.unknown_type()),
         };
@@ -192,6 +195,7 @@ impl<'a> ServerMessage<'a> {
             Self::PeerOffline { .. } => "peer-offline",
             Self::PeerOnline { .. } => "peer-online",
             Self::Resumed { .. } => "resumed",
+            Self::Pong => "pong",
             Self::Error { .. } => "error",
         }
     }
@@ -250,6 +254,7 @@ impl<'a> ServerMessage<'a> {
             }
             Self::Destroyed { room } => object.plain("room", room.as_str()),
             Self::PeerOffline { peer } | Self::PeerOnline { peer } => object.peer("peer", peer),
+            Self::Pong => object,
             Self::Error { code, message } => {
                 object.plain("code", code.as_str()).text("message", message)
             }

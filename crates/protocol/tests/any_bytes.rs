@@ -110,6 +110,7 @@ fn value() -> impl Strategy<Value = String> {
         r#""reject""#,
         r#""destroy""#,
         r#""resume""#,
+        r#""ping""#,
         r#""welcome""#,
         r#""joined""#,
         r#""left""#,

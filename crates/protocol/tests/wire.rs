@@ -16,6 +16,7 @@ const FROM_CLIENT: &[&str] = &[
     "reject",
     "destroy",
     "resume",
+    "ping",
 ];
 
 #[test]

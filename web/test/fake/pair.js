@@ -1,6 +1,7 @@
 /**
  * Two who are in a room together, for tests that begin there.
  */
+import assert from "node:assert/strict";
 import { createRoom, joinRoom } from "../../client/index.js";
 import { once } from "./world.js";
 
@@ -32,4 +33,24 @@ export function crash(world, room) {
   world.server.dead.add(room.token);
   socket?.drop();
   return socket;
+}
+
+/**
+ * Who holds this token is refused, for a reason that passes, until the gate is opened.
+ * @param {ReturnType<typeof import("./world.js").createWorld>} world @param {string} token
+ */
+export function held(world, token) {
+  const { resume } = world.server.handlers;
+  const gate = { open: false };
+  world.server.handlers.resume = (/** @type {any} */ socket, /** @type {any} */ message) =>
+    !gate.open && message.token === token ? { type: "error", code: "too-many-rooms", message: "later" } : resume(socket, message);
+  return gate;
+}
+
+/** A room whose joiner loses its connection while the handshake is under way: ICE finds nothing until `passes`. @param {ReturnType<typeof import("./world.js").createWorld>} world */
+export async function unfinished(world) {
+  world.webrtc.passes = false;
+  const { waiting, joined, one, two } = await pair(world);
+  assert.equal(one.states.channel, "connecting");
+  return { waiting, joined, one, two, socket: [...world.server.sockets].find(({ peer }) => peer === joined.id) };
 }

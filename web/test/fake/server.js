@@ -78,7 +78,8 @@ export class FakeServer {
         return { type: "resumed", room: name, token: this.#sit(socket, name), peer: null, session: null };
       }
       const seat = room.seats.find((candidate) => candidate.token === token);
-      if (!seat) return room.seats.length === 1 && session ? this.#pair(socket, room, session, "resumed") : error("room-full");
+      if (!seat && room.seats.length > 1) return error("room-full");
+      if (!seat) return session ? this.#pair(socket, room, session, "resumed") : error("bad-token");
       socket.peer = seat.socket.peer;
       socket.room = room;
       seat.socket = socket;
@@ -95,6 +96,7 @@ export class FakeServer {
       const relayed = this.relay ? this.relay(payload, socket, session) : payload;
       if (relayed !== null) opposite.say({ type: "signal", from: socket.peer, session, payload: relayed });
     },
+    ping: () => ({ type: "pong" }),
     leave: (/** @type {FakeSocket} */ socket) => {
       const room = socket.room?.name;
       this.#leave(socket, "leave");
@@ -113,6 +115,7 @@ export class FakeServer {
   /** A connection ended; the seat is kept. @param {FakeSocket} socket */
   lost(socket) {
     if (!this.sockets.delete(socket)) return;
+    if (!socket.room?.seats.some((seat) => seat.socket === socket)) return; // taken over from a new connection
     socket.room?.opposite(socket)?.say({ type: "peer-offline", peer: socket.peer });
   }
 

@@ -40,7 +40,18 @@ export function createWorld(test) {
       await settle();
     }
   };
-  return { server, webrtc, pass, settle, timers };
+  /** The clock goes on while nothing else does. @param {number} ms */
+  const sleep = (ms) => void (now += ms);
+  return { server, webrtc, pass, sleep, settle, timers };
+}
+
+/** What fires events at a browser's globalThis. @param {import("node:test").TestContext} test */
+export function fakeWindow(test) {
+  const window = new EventTarget();
+  const add = globalThis.addEventListener;
+  Object.assign(globalThis, { addEventListener: window.addEventListener.bind(window) });
+  test.after(() => Object.assign(globalThis, { addEventListener: add }));
+  return window;
 }
 
 /** Until everything that waits for nothing but its turn has had it. */

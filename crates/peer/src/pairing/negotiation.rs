@@ -23,6 +23,8 @@ const MAX_MESSAGE_SIZE: u64 = 256 * 1024;
 const PATH_PATIENCE: Duration = Duration::from_secs(25);
 /// A description carried by hand takes its time.
 const CARRIED: Duration = Duration::from_secs(3_600);
+/// How often one description is sent again because the other side repeats itself: no flood is answered by a flood.
+const MAX_REPEATS: u32 = 10;
 
 /// How far descriptions and candidates are.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub(super) struct Negotiation {
     draft: Option<(Sort, String)>,
     /// An offer or answer of ours that has not left.
     unsent: Option<Sort>,
+    /// Times that the draft was sent again on the other side's account.
+    repeats: u32,
     /// The last description received.
     received: Option<String>,
     remote_ufrag: String,
@@ -61,6 +65,7 @@ impl Negotiation {
         Self {
             draft: None,
             unsent: None,
+            repeats: 0,
             received: None,
             remote_ufrag: String::new(),
             offered_init: false,
@@ -183,6 +188,7 @@ impl Pairing {
         negotiation.sent_end = false;
         negotiation.unsent = None;
         negotiation.draft = Some((sort, sdp.clone()));
+        negotiation.repeats = 0;
         let stage = if negotiation.settled && negotiation.version > 1 {
             None
         } else {
@@ -250,8 +256,15 @@ impl Pairing {
     // Receiving
 
     pub(super) fn receive_description(&mut self, now: Instant, sort: Sort, sdp: &str) {
+        if self.is_answered(sort, sdp) {
+            return self.repeat(now); // the answer was lost
+        }
         if let Some(code) = self.unfit(sort, sdp) {
-            return self.refuse(now, code, sort.as_str());
+            self.refuse(now, code, sort.as_str());
+            if code == "crossing-offer" && self.negotiation.unsent.is_none() {
+                self.repeat(now); // ours may not have arrived
+            }
+            return;
         }
         let first = !self.negotiation.settled;
         let description = match Description::parse(sdp, sort) {
@@ -292,13 +305,31 @@ impl Pairing {
         }
     }
 
+    /// Whether it is the offer that we answered last, while nothing else has begun.
+    fn is_answered(&self, sort: Sort, sdp: &str) -> bool {
+        let negotiation = &self.negotiation;
+        let answer = matches!(negotiation.draft, Some((Sort::Answer, _)));
+        sort == Sort::Offer
+            && negotiation.received.as_deref() == Some(sdp)
+            && (answer && negotiation.unsent.is_none())
+    }
+
+    /// The other side repeats itself, so it may have missed what we sent.
+    fn repeat(&mut self, now: Instant) {
+        if self.negotiation.repeats < MAX_REPEATS {
+            self.negotiation.repeats += 1;
+            self.resend(now);
+        }
+    }
+
     /// Why a description is not one to take now.
     fn unfit(&self, sort: Sort, sdp: &str) -> Option<&'static str> {
         let negotiation = &self.negotiation;
         let repeated = negotiation.received.as_deref() == Some(sdp);
         let awaiting = self.states.signaling == SignalingState::HaveLocalOffer;
         match (sort, negotiation.settled) {
-            (Sort::Offer, _) if repeated => Some("repeated-offer"),
+            // While an offer of PEER2's own is out, that one gives way, as to any other.
+            (Sort::Offer, _) if repeated && !awaiting => Some("repeated-offer"),
             (Sort::Answer, _) if repeated => Some("repeated-answer"),
             (Sort::Offer, false) => (self.role == Role::Peer1).then_some("unexpected-offer"),
             (Sort::Offer, true) => {

@@ -33,7 +33,8 @@ impl Pairing {
         if self.ended.is_some() {
             return;
         }
-        let returned = presence == Presence::Online && self.presence != Presence::Online;
+        // Also when nothing was known of its loss: what was sent meanwhile may have gone to a dead connection (docs/protocol.md).
+        let returned = presence == Presence::Online;
         self.presence = presence;
         let name = match presence {
             Presence::Online => "peer-online",

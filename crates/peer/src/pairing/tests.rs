@@ -1,5 +1,7 @@
 //! Two pairings on a network and a server in virtual time.
 
+mod lost_signals;
+
 use std::collections::VecDeque;
 
 use super::*;

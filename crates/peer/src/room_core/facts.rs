@@ -33,7 +33,7 @@ impl RoomCore {
                     pairing.departed(now, reason_of(reason));
                 }
             }
-            ServerMessage::PeerOffline { .. } => self.set_presence(now, Presence::Offline),
+            ServerMessage::PeerOffline { .. } => self.peer_offline(now),
             ServerMessage::PeerOnline { .. } => self.set_presence(now, Presence::Online),
             ServerMessage::Left { detail, .. } => self.put_out(now, detail),
             ServerMessage::Error {

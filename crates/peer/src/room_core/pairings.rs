@@ -116,13 +116,17 @@ impl RoomCore {
                 return self.refused(now, RoomError::Left); // not even seated
             }
             self.tell_departure(reason);
-            if matches!(
-                reason,
-                EndReason::Vanished
-                    | EndReason::Failed
-                    | EndReason::NoOffer
-                    | EndReason::NotVerified
-            ) {
+            // Who says goodbye leaves the server as well, unless it cannot reach it.
+            let stuck = reason == EndReason::Goodbye && presence == Presence::Offline;
+            if stuck
+                || matches!(
+                    reason,
+                    EndReason::Vanished
+                        | EndReason::Failed
+                        | EndReason::NoOffer
+                        | EndReason::NotVerified
+                )
+            {
                 self.free(now, session, role, presence, reason);
             }
             if reason == EndReason::NotVerified {
@@ -170,6 +174,17 @@ impl RoomCore {
         // The answer says nothing new, and a refusal means that the other has gone already.
         let request = self.request();
         self.say(&ClientMessage::Reject { session, reason }, Some(request));
+    }
+
+    /// The connection of who sits opposite is lost.
+    pub(super) fn peer_offline(&mut self, now: Instant) {
+        if self.session.is_some() {
+            return self.set_presence(now, Presence::Offline);
+        }
+        // Its goodbye was heard, and its word to the server was lost with its connection: its seat need not be kept.
+        if let Some(last) = self.past.back().copied() {
+            self.reject(last, RejectReason::Other);
+        }
     }
 
     /// Somebody sits down opposite.

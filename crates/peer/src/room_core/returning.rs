@@ -6,7 +6,7 @@ use crowfly_protocol::{ClientMessage, ErrorCode, RequestId, ServerMessage};
 
 use super::{CloseReason, Event, Phase, Queued, RoomCore, RoomError};
 use crate::backoff::retry_delay;
-use crate::pairing::EndReason;
+use crate::pairing::{EndReason, Presence};
 
 impl RoomCore {
     pub(super) fn go_away(&mut self, now: Instant) {
@@ -51,7 +51,14 @@ impl RoomCore {
                     Some(opposite) if Some(opposite.session) != self.session => {
                         self.joined(now, opposite.peer, opposite.session); // who came while we were away
                     }
-                    Some(_) => {}
+                    Some(_) => {
+                        // What the server said of it meanwhile was not heard.
+                        if let Some(pairing) = self.pairing()
+                            && pairing.presence() != Presence::Online
+                        {
+                            pairing.set_presence(now, Presence::Online);
+                        }
+                    }
                     None => {
                         if let Some(pairing) = self.pairing() {
                             pairing.departed(now, EndReason::Lost);

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
+use crate::pairing::Presence;
 
 const ROOM: &str = "k7fq-9xqm-2p4t";
 const TOKENS: [&str; 2] = ["Q29uc2VydmVkVG9rZW4xMg", "TmV3VG9rZW5BZnRlckl0Lg"];
@@ -249,6 +250,28 @@ fn what_belongs_to_an_old_pairing_is_dropped() {
 }
 
 #[test]
+fn a_goodbye_of_who_cannot_reach_the_server_frees_its_seat() {
+    let offline = format!(r#"{{"type":"peer-offline","peer":"{}"}}"#, PEERS[1]);
+    for known in [true, false] {
+        let mut stage = Stage::created();
+        stage.somebody_joins(session(7));
+        if known {
+            stage.hear(&offline);
+        }
+        let now = stage.now;
+        let pairing = stage.room.pairing().expect("somebody is there");
+        pairing.end(now, EndReason::Goodbye); // as from the channel
+        stage.drain();
+        if !known {
+            assert_eq!(stage.said("reject"), None, "it is leaving by itself");
+            stage.hear(&offline);
+        }
+        let rejected = stage.said("reject").expect("a rejection");
+        assert_eq!(rejected["session"], session(7).to_string());
+    }
+}
+
+#[test]
 fn who_has_left_keeps_its_own_trace_and_states_when_the_next_comes() {
     let mut stage = Stage::created();
     stage.somebody_joins(session(7));
@@ -279,6 +302,22 @@ fn a_lost_server_is_returned_to_with_token_and_session() {
     let own = stage.room.id().map(|id| id.to_string());
     assert_eq!(own.as_deref(), Some(PEERS[0]));
     assert!(stage.room.pairing().is_some());
+}
+
+#[test]
+fn who_was_back_first_is_not_taken_for_away() {
+    let mut stage = Stage::created();
+    stage.somebody_joins(session(7));
+    stage.hear(&format!(
+        r#"{{"type":"peer-offline","peer":"{}"}}"#,
+        PEERS[1]
+    ));
+    stage.lose();
+    stage.welcome(PEERS[1]);
+    let id = stage.said("resume").expect("a resume")["id"].as_u64();
+    stage.hear(&facing("resumed", id.expect("an id"), session(7)));
+    let pairing = stage.room.pairing().expect("somebody is there");
+    assert_eq!(pairing.presence(), Presence::Online);
 }
 
 #[test]

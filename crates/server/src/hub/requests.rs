@@ -39,6 +39,7 @@ impl Hub {
                 token,
                 session,
             } => self.resume(now, from, room, token, session).map(Some),
+            ClientMessage::Ping => Ok(Some(ServerMessage::Pong)),
             _ => Err(Refusal::of(ErrorCode::UnknownType)),
         }
     }
@@ -208,6 +209,7 @@ impl Hub {
 mod tests {
     use std::time::Duration;
 
+    use crowfly_protocol::ErrorCode;
     use serde_json::{Value, json};
 
     use crate::hub::{
@@ -535,6 +537,19 @@ mod tests {
         );
         scene.pass(Duration::from_secs(60));
         scene.hears_nothing(first);
+    }
+
+    #[test]
+    fn a_ping_is_answered_and_keeps_no_connection_without_a_room() {
+        let mut scene = Scene::new();
+        let [(first, _), _] = scene.pair("kitchen");
+        let answer = scene.ask(first, json!({"type": "ping", "id": 7}));
+        assert_eq!(answer, json!({"type": "pong", "id": 7}));
+        let idle = scene.connect();
+        scene.pass(Duration::from_secs(9));
+        assert_eq!(scene.ask(idle, json!({"type": "ping"}))["type"], "pong");
+        scene.pass(Duration::from_secs(1));
+        assert_eq!(scene.closed(idle), Some(ErrorCode::JoinTimeout));
     }
 
     #[test]

@@ -33,6 +33,9 @@ pub(crate) enum Act {
         who: usize,
         session: Option<u8>,
     },
+    Ping {
+        who: usize,
+    },
     Destroy {
         who: usize,
     },
@@ -82,6 +85,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => who().prop_map(|who| Act::Leave { who }),
         3 => (who(), prop::option::weighted(0.2, session())).prop_map(|(who, session)| Act::Reject { who, session }),
         2 => who().prop_map(|who| Act::Destroy { who }),
+        1 => who().prop_map(|who| Act::Ping { who }),
         10 => (who(), any::<usize>(), prop::option::weighted(0.2, any::<usize>()), any::<bool>()).prop_map(
             |(who, ticket, name, with_session)| Act::Resume { who, ticket, name, with_session }
         ),

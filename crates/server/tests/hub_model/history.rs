@@ -123,6 +123,9 @@ impl<'s> History<'s> {
             Act::Leave { who } => self.with(Wish::Seated, who, |this, from| {
                 this.ask(from, json!({"type": "leave"}))
             }),
+            Act::Ping { who } => self.with(Wish::Anybody, who, |this, from| {
+                this.ask(from, json!({"type": "ping"}))
+            }),
             Act::Destroy { who } => self.with(Wish::Seated, who, |this, from| {
                 this.ask(from, json!({"type": "destroy"}))
             }),

@@ -194,6 +194,7 @@ impl Model {
             "leave" => self.leave(from),
             "reject" => self.reject(from, request),
             "destroy" => self.destroy(from),
+            "ping" => Ok(Some(json!({"type": "pong"}))),
             other => unreachable!("{other} is never asked"),
         };
         match answer {
