@@ -12,6 +12,10 @@ export function joinRoom(linkOrCode: string, options?: RoomOptions): Promise<Roo
  *  iceServers and label takes it over. Kept for 8 s, then it is closed. Never fails: the call that follows says what is wrong. */
 export function prepare(options?: Pick<RoomOptions, "server" | "iceServers" | "label" | "steps" | "open">): void;
 
+/** What a connection needs and this browser has not, or not turned on, in words: "WebRTC" (with data channels), "WebSocket". Empty where
+ *  all is there; else every attempt fails, and a page may say so before. */
+export function missing(): string[];
+
 /** The room name inside a link or code, or a CrowflyError `invalid-room-name`. */
 export function parseRoom(linkOrCode: string): { name: string; server: string | null };
 
@@ -103,6 +107,8 @@ export interface PeerEvents {
   open: {};
   /** A whole message of the main channel. `name` is that of a File, else null; `channel` the channel's label. */
   message: { readonly data: string | ArrayBuffer | Blob; readonly name: string | null; readonly channel: string };
+  /** A Blob is coming in: at its beginning, at each part, and null when no more of it comes, which is just before its "message". */
+  incoming: { readonly incoming: Incoming | null };
   /** Reasons as of the room's "peer-left"; "leave" when this page left. */
   close: { readonly reason: string };
   state: { readonly states: Readonly<PeerStates> };
@@ -145,6 +151,9 @@ export interface Peer extends TypedTarget<PeerEvents> {
   /** Step mode: makes the call of a step that is "ready". Rejects with `wrong-step` otherwise, with the state it is in. */
   press(id: StepId): Promise<void>;
 }
+
+/** `name` is that of a File, else null; `size` as declared, `received` so far, bytes. */
+export interface Incoming { readonly name: string | null; readonly size: number; readonly received: number }
 
 export interface SendOptions { signal?: AbortSignal; onProgress?: (sent: number, total: number) => void }
 
