@@ -121,6 +121,9 @@ export interface PeerEvents {
   step: { readonly step: Step | null; readonly steps: readonly Step[] };
 }
 
+/** `name` is that of a File, else null; `size` as declared, `received` so far, bytes. */
+export interface Incoming { readonly name: string | null; readonly size: number; readonly received: number }
+
 export interface Peer extends TypedTarget<PeerEvents> {
   /** Peer id of the other side, issued by the server. */
   readonly id: string;
@@ -151,9 +154,6 @@ export interface Peer extends TypedTarget<PeerEvents> {
   /** Step mode: makes the call of a step that is "ready". Rejects with `wrong-step` otherwise, with the state it is in. */
   press(id: StepId): Promise<void>;
 }
-
-/** `name` is that of a File, else null; `size` as declared, `received` so far, bytes. */
-export interface Incoming { readonly name: string | null; readonly size: number; readonly received: number }
 
 export interface SendOptions { signal?: AbortSignal; onProgress?: (sent: number, total: number) => void }
 
