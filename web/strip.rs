@@ -1,12 +1,12 @@
-//! Takes whole-line comments out of scripts and styles, line for line: what is left stands in the line where it stood.
+//! Takes whole-line comments and indentation out of scripts and styles: what is left stands in the line where it stood.
 //!
-//! Comments are three tenths of what a page would have to load, and a reader has the source. Only comments that begin a line go;
-//! `test/e2e/served.test.js` holds the tokens of every script served against those of its source.
+//! Both are a third of what a page would have to load, and a reader has the source. Only comments that begin a line go, and no text runs
+//! over lines; `test/e2e/served.test.js` holds the tokens of every script served against those of its source.
 
 /// A comment that says something to the browser, here: to compile a script's functions when it is loaded, not when somebody joins.
 const HINT: &str = "//# ";
 
-/// The text without comments that begin a line. Line numbers stay, so an error still names the line of the source.
+/// The text without indentation and comments that begin a line. Line numbers stay, so an error still names the line of the source.
 pub(crate) fn whole_line_comments(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut inside = false;
@@ -36,7 +36,7 @@ pub(crate) fn whole_line_comments(text: &str) -> String {
             inside = true;
             rest = comment;
         }
-        kept.push_str(if rest.trim().is_empty() { "" } else { rest });
+        kept.push_str(rest.trim());
         kept.push('\n');
     }
     kept
@@ -48,8 +48,8 @@ mod tests {
 
     #[test]
     fn code_stays_in_its_line() {
-        let text = "/**\n * A doc.\n */\nlet a = 1; // kept\n  // gone\n/** @type {B} */ b;\n/* x */ /* y */ c;\nd(/** @type {E} */ (e));\n";
-        let kept = "\n\n\nlet a = 1; // kept\n\n b;\n c;\nd(/** @type {E} */ (e));\n";
+        let text = "/**\n * A doc.\n */\n    let a = 1; // kept\n  // gone\n/** @type {B} */ b;\n/* x */ /* y */ c;\nd(/** @type {E} */ (e));\n";
+        let kept = "\n\n\nlet a = 1; // kept\n\nb;\nc;\nd(/** @type {E} */ (e));\n";
         assert_eq!(whole_line_comments(text), kept);
     }
 

@@ -1,11 +1,15 @@
 /**
- * Where one writes, and the outbox above it: what is on its way or did not get through. A text moves to the transcript only
- * after the library has accepted it. The draft belongs to the person at the keyboard: nothing that arrives touches it.
+ * Where one writes, and above it what is on its way: the outbox, with what did not get through, and the file that is coming in. A text
+ * moves to the transcript only after the library has accepted it. The draft belongs to the person at the keyboard: nothing that arrives
+ * touches it, and it goes with the tab only.
  */
-import { bytes, el, icon, setText } from "./dom.js";
+import { batched, bytes, el, icon, setText } from "./dom.js";
+import { safeFileName } from "./filename.js";
+import { keepDraft, keptDraft } from "./memory.js";
 import { problemOf } from "./problem.js";
 
 /** @typedef {import("../client/types.d.ts").Peer} Peer */
+/** @typedef {import("../client/types.d.ts").Incoming} Incoming */
 /** @typedef {string | File} Cargo */
 
 export class Composer {
@@ -45,10 +49,35 @@ export class Composer {
   this.#input,
   el("button", { class: "round primary", type: "submit", test: "chat-send", title: "Send", "aria-label": "Send" }, icon("send")));
 
+  /** @type {Incoming | null} */
+  #coming = null;
+  #comingName = el("bdi", { class: "cargo", test: "incoming-name" });
+  #comingBar = el("progress", { max: 1 });
+  #comingState = el("span", { class: "row-state" });
+  #comingRow = el("div", { class: "parcel coming", test: "incoming", role: "group", "aria-label": "Coming in", hidden: true },
+    this.#comingName, this.#comingBar, this.#comingState);
+  #drawComing = batched(() => {
+    const coming = this.#coming;
+    this.#comingRow.hidden = !coming;
+    if (!coming) return;
+    const { name, size, received } = coming;
+    setText(this.#comingName, safeFileName(name));
+    this.#comingBar.setAttribute("aria-label", `Receiving ${safeFileName(name)}`);
+    this.#comingBar.value = size ? received / size : 1;
+    setText(this.#comingState, `Receiving ${bytes(received)} of ${bytes(size)}`);
+  });
+
   /** @param {{ onSent: (cargo: Cargo) => void }} options called once what was sent is accepted */
   constructor({ onSent }) {
     this.#onSent = onSent;
-    this.element = el("div", { class: "writing" }, this.#outbox, this.#form);
+    this.#input.value = keptDraft();
+    this.element = el("div", { class: "writing" }, this.#comingRow, this.#outbox, this.#form);
+  }
+
+  /** What is coming in, or null. @param {Incoming | null} coming */
+  set coming(coming) {
+    this.#coming = coming;
+    this.#drawComing();
   }
 
   /**
@@ -218,8 +247,9 @@ export class Composer {
     this.#grow();
   }
 
-  /** As tall as its text, up to what the style allows. */
+  /** Kept, and as tall as its text, up to what the style allows. */
   #grow() {
+    keepDraft(this.#input.value);
     const { style } = this.#input;
     style.height = "auto";
     style.height = `${this.#input.scrollHeight + 2}px`;

@@ -3,7 +3,7 @@
  *
  * At most one room is open at a time. Every way out of it (Leave, Back, another link, closing the tab) ends in `close`.
  */
-import { createRoom, joinRoom, parseRoom, prepare } from "../client/index.js";
+import { createRoom, joinRoom, missing, parseRoom, prepare } from "../client/index.js";
 import { el, focusOn } from "./dom.js";
 import { chooseSteps, forgetSeat, keepSeat, seatToken, stepsChosen } from "./memory.js";
 import { problemOf } from "./problem.js";
@@ -26,6 +26,8 @@ const banner = /** @type {HTMLElement} */ (document.getElementById("banner"));
 let here = null;
 /** The attempt to get into a room; a newer one ends it. @type {AbortController | null} */
 let attempt = null;
+/** The last room's view, whose conversation goes on when the same room is entered again. @type {{ name: string, view: RoomView } | null} */
+let last = null;
 
 addEventListener("hashchange", () => route());
 // The other side learns of it at once. A seat alone is kept for a while by the server, so that a reload finds the room as it was.
@@ -39,7 +41,7 @@ function route() {
   const target = location.hash.slice(1);
   if (here && target && nameIn(location.href) === here.room.name && !here.room.closed) return;
   void close();
-  if (target) void join(location.href);
+  if (target && !missing().length) void join(location.href);
   else showStart();
 }
 
@@ -47,6 +49,7 @@ function route() {
 function showStart({ focus = false, ...options } = {}) {
   const start = startView({
     steps: stepsChosen(),
+    lacks: missing(),
     onSteps: setSteps,
     onLikely: () => prepare({ steps: stepsChosen() }),
     onCreate: create,
@@ -65,7 +68,8 @@ async function create(name) {
   const { signal } = newAttempt();
   try {
     const steps = stepsChosen();
-    enter(...await Promise.all([createRoom({ steps, signal, ...(name && { name }) }), loadBoard(steps)]));
+    const made = createRoom({ steps, signal, ...(name && { name }) }).then((room) => seated(room, signal));
+    enter(...await Promise.all([made, loadBoard(steps)]));
     return null;
   } catch (error) {
     return failed(error, signal);
@@ -86,7 +90,7 @@ async function join(target, { fromStart = false } = {}) {
     if (server && new URL(server).origin !== location.origin) throw Object.assign(new Error(), { code: "other-server" });
     if (!fromStart) showJoining(name);
     // A tab that held a seat here before takes it back.
-    const joined = joinRoom(name, { steps, signal, token: seatToken(name) ?? undefined });
+    const joined = joinRoom(name, { steps, signal, token: seatToken(name) ?? undefined }).then((room) => seated(room, signal));
     const [room, board] = await Promise.all([joined, loadBoard(steps)]);
     if (!steps) await connectedSoon(room);
     signal.throwIfAborted();
@@ -97,6 +101,17 @@ async function join(target, { fromStart = false } = {}) {
     if (problem && !fromStart) showStart({ typed: nameIn(target) ?? "", failed: { form: "join", problem }, focus: true });
     return problem;
   }
+}
+
+/**
+ * From here on a reload finds its seat, also before there is anything to see.
+ * @param {Room} room
+ * @param {AbortSignal} signal of the attempt; given up, it leaves the room
+ */
+function seated(room, signal) {
+  keepSeat(room);
+  signal.addEventListener("abort", () => forgetSeat(room.name));
+  return room;
 }
 
 /** @param {Room} room */
@@ -131,14 +146,15 @@ async function loadBoard(steps) {
 function enter(room, steps) {
   attempt = null;
   void close();
-  keepSeat(room);
   // A server that has forgotten the room issues a new token.
   room.addEventListener("signaling", () => keepSeat(room));
   const { hash } = new URL(room.link);
   // Back leads to the start page; a reload leads into the room again.
   if (location.hash !== hash) history.pushState(null, "", hash);
-  const view = new RoomView(room, { steps, onLeave: leave, onRejoin: rejoin, onAutomatic: goAutomatic });
+  if (last && last.name !== room.name) forget();
+  const view = new RoomView(room, { steps, earlier: last?.view ?? null, onLeave: leave, onRejoin: rejoin, onAutomatic: goAutomatic });
   here = { room, view };
+  last = { name: room.name, view };
   show(view.element, "room");
   view.open();
   view.focus();
@@ -148,8 +164,15 @@ function enter(room, steps) {
 function leave() {
   if (here) forgetSeat(here.room.name);
   void close();
+  forget();
   history.pushState(null, "", location.pathname);
   showStart({ focus: true });
+}
+
+/** What was said goes; a draft stays in the tab. */
+function forget() {
+  last?.view.transcript.release();
+  last = null;
 }
 
 /** Into the same room again: the address still names it. */

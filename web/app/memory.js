@@ -1,10 +1,11 @@
 /**
  * What this tab and this browser remember. Storage may be forbidden: then nothing is remembered and everything else still works.
  *
- * A seat's token lies in sessionStorage, which survives a reload and a crash of the tab but is seen by no other tab.
+ * A seat's token and the draft lie in sessionStorage, which survives a reload and a crash of the tab but is seen by no other tab.
  */
 
 const STEPS = "crowfly-steps";
+const DRAFT = "crowfly-draft";
 /** @param {string} room */
 const seatKey = (room) => `crowfly-seat:${room}`;
 
@@ -24,6 +25,20 @@ export function keepSeat({ name, token }) {
 /** @param {string} room */
 export function forgetSeat(room) {
   attempt(() => sessionStorage.removeItem(seatKey(room)));
+}
+
+let draft = attempt(() => sessionStorage.getItem(DRAFT)) ?? "";
+
+/** What was written and not sent, in whichever room. */
+export function keptDraft() {
+  return draft;
+}
+
+/** @param {string} text */
+export function keepDraft(text) {
+  if (text === draft) return;
+  draft = text;
+  attempt(() => (text ? sessionStorage.setItem(DRAFT, text) : sessionStorage.removeItem(DRAFT)));
 }
 
 /** The choice made on the start page, or in the address: `/?steps#room` asks for step by step. */

@@ -19,6 +19,7 @@ import { Transcript } from "./transcript.js";
 /**
  * @typedef {object} RoomViewOptions
  * @property {typeof import("./steps/board.js").Board | null} steps the board of step mode; null: automatic
+ * @property {RoomView | null} earlier this room's last view in this tab, whose conversation goes on
  * @property {() => void} onLeave
  * @property {() => void} onRejoin
  * @property {() => void} onAutomatic
@@ -49,14 +50,17 @@ export class RoomView {
   #phase = "waiting";
   #connectedOnce = false;
   #unread = 0;
-  #transcript = new Transcript();
+  /** Whether somebody came or went while nobody looked. */
+  #stir = false;
   #details = new Details();
-  #composer = new Composer({ onSent: (cargo) => this.#sent(cargo) });
+  /** @type {Composer} */ #composer;
   #ended = el("section", { class: "ended", test: "ended", "aria-label": "The room has ended for you", hidden: true });
 
   /** @param {Room} room @param {RoomViewOptions} options */
-  constructor(room, { steps: Board, onLeave, onRejoin, onAutomatic }) {
+  constructor(room, { steps: Board, earlier, onLeave, onRejoin, onAutomatic }) {
     this.#room = room;
+    this.transcript = earlier?.transcript ?? new Transcript();
+    this.#composer = earlier ? earlier.#composer : new Composer({ onSent: told(this.transcript) });
     this.#on = { onLeave, onRejoin };
     this.#board = Board && new Board({ onAutomatic });
     this.#status = new StatusBar({ name: room.name, onLog: () => this.#toggleLog(), onLeave });
@@ -64,9 +68,12 @@ export class RoomView {
     this.element = el("div", { class: "room" }, this.#status.element,
       el("div", { class: `stage${Board ? " with-board" : ""}` },
         this.#board?.element,
-        el("section", { class: "chat", "aria-label": "Chat" }, this.#transcript.element, this.#invite.element, this.#ended, this.#composer.element),
+        el("section", { class: "chat", "aria-label": "Chat" }, this.transcript.element, this.#invite.element, this.#ended, this.#composer.element),
         this.#details.element));
     this.#composer.acceptDrops(this.element);
+    if (this.transcript.empty) return;
+    this.element.dataset.met = this.element.dataset.chat = "true";
+    this.transcript.section("Earlier conversation above");
   }
 
   /** Begins to listen, and shows what is already so. */
@@ -82,7 +89,7 @@ export class RoomView {
     this.#entitle();
     if (room.closed) return this.#end("");
     if (room.peer) this.#meet(room.peer);
-    else this.#wait(false);
+    else this.#wait(!this.transcript.empty);
     this.#refresh();
   }
 
@@ -90,6 +97,8 @@ export class RoomView {
   close() {
     this.#pairing.abort();
     this.#view.abort();
+    this.#composer.peer = this.#composer.coming = null;
+    this.transcript.settle(false);
   }
 
   focus() {
@@ -116,15 +125,17 @@ export class RoomView {
     const hadFocus = this.#invite.element.contains(document.activeElement);
     this.#invite.hide();
     this.element.dataset.met = "true";
-    this.#transcript.section("Somebody is here");
+    this.transcript.section("Somebody is here");
     this.#details.follow(peer, signal);
     this.#board?.follow(peer, signal);
     this.#status.verified(peer.verified);
     for (const type of /** @type {const} */ (["state", "open", "close"])) peer.addEventListener(type, () => this.#refresh(), { signal });
     peer.addEventListener("message", (event) => this.#received(event), { signal });
+    peer.addEventListener("incoming", ({ incoming }) => { this.#composer.coming = incoming; }, { signal });
     peer.addEventListener("error", ({ error }) => this.#trouble(error), { signal });
     this.#poll(peer, signal);
     this.#refresh();
+    this.#stirs();
     if (hadFocus || document.activeElement === document.body) this.focus();
   }
 
@@ -134,17 +145,26 @@ export class RoomView {
    */
   #part(peer, reason) {
     if (peer !== this.#peer) return;
-    this.#pairing.abort();
-    this.#peer = null;
+    this.#unpair(reason);
     this.element.dataset.chat = "true";
     // A failure has been told as an error already, with what to try.
-    if (reason !== "failed") this.#transcript.system(partingOf(reason), "warn");
+    if (reason !== "failed") this.transcript.system(partingOf(reason), "warn");
     this.#board?.part();
     this.#status.clear();
     const lost = document.activeElement === document.body || this.#composer.focused || this.#board?.focused;
     this.#wait(true);
     this.#refresh();
     if (lost && !this.#room.closed) this.#invite.focus();
+  }
+
+  /** What a pairing leaves behind. @param {string} reason */
+  #unpair(reason) {
+    this.#pairing.abort();
+    // Whoever says goodbye has heard what came before.
+    if (this.#peer && reason !== "goodbye" && reason !== "leave") this.transcript.doubt();
+    this.transcript.settle(false);
+    this.#peer = this.#composer.coming = null;
+    this.#stirs();
   }
 
   /** @param {boolean} again */
@@ -155,10 +175,10 @@ export class RoomView {
 
   /** @param {"online" | "offline"} state */
   #server(state) {
-    if (state === "offline") this.#transcript.system(this.#peer
+    if (state === "offline") this.transcript.system(this.#peer
       ? "The server cannot be reached. You can go on: it is not needed for this conversation."
       : "The server cannot be reached. Nobody can join until it is back; this page keeps trying.", "warn");
-    else this.#transcript.system("The server is back.", "good");
+    else this.transcript.system("The server is back.", "good");
     this.#refresh();
   }
 
@@ -166,13 +186,12 @@ export class RoomView {
   #trouble(error) {
     const { text, advice } = problemOf(error);
     this.element.dataset.chat = "true";
-    this.#transcript.system(advice ? `${text} ${advice}` : text, "bad");
+    this.transcript.system(advice ? `${text} ${advice}` : text, "bad");
   }
 
   /** @param {string} reason */
   #end(reason) {
-    this.#pairing.abort();
-    this.#peer = null;
+    this.#unpair(reason);
     this.#composer.peer = null;
     this.#board?.part();
     this.#invite.hide();
@@ -206,19 +225,21 @@ export class RoomView {
 
   /** @param {PhaseId} before @param {PhaseId} now */
   #changed(before, now) {
+    if (now === "connected") this.transcript.settle(true);
+    else if (this.#connectedOnce && now !== "closed") this.transcript.doubt();
     if (now === "connected" && !this.#connectedOnce) {
       this.#connectedOnce = true;
       this.element.dataset.chat = "true";
-      this.#transcript.system("Connected. You can write.", "good");
+      this.transcript.system("Connected. You can write.", "good");
       this.#board?.milestone();
       const { activeElement } = document;
       // Whoever reads the steps is not torn away from them.
       if (!this.#board || activeElement === document.body || this.#board.focused) this.#composer.focus();
     } else if (now === "connected") {
-      this.#transcript.system(before === "silent" ? "The other side answers again." : "The direct path is back.", "good");
+      this.transcript.system(before === "silent" ? "The other side answers again." : "The direct path is back.", "good");
     } else if (this.#connectedOnce || now === "failed") {
       const notice = NOTICES[now];
-      if (notice) this.#transcript.system(...notice);
+      if (notice) this.transcript.system(...notice);
     }
   }
 
@@ -233,24 +254,27 @@ export class RoomView {
 
   /** @param {{ data: string | ArrayBuffer | Blob, name: string | null }} message */
   #received({ data, name }) {
-    if (typeof data === "string") this.#transcript.text("peer", data);
-    else this.#transcript.file("peer", name ?? "", data instanceof Blob ? data : new Blob([data]));
+    if (typeof data === "string") this.transcript.text("peer", data);
+    else this.transcript.file("peer", name ?? "", data instanceof Blob ? data : new Blob([data]));
     if (!document.hidden) return;
     this.#unread += 1;
     this.#entitle();
   }
 
-  /** @param {string | File} cargo accepted by the library */
-  #sent(cargo) {
-    if (typeof cargo === "string") this.#transcript.text("own", cargo);
-    else this.#transcript.file("own", cargo.name, cargo);
+  /** Somebody came or went. */
+  #stirs() {
+    this.#stir = document.hidden;
+    this.#entitle();
   }
 
   /** The tab says which room it is, and what came in while nobody looked. */
   #entitle = batched(() => {
     if (this.#view.signal.aborted) return;
-    if (!document.hidden) this.#unread = 0;
-    document.title = `${this.#unread ? `(${this.#unread}) ` : ""}${this.#room.name} · Crowfly`;
+    if (!document.hidden) {
+      this.#unread = 0;
+      this.#stir = false;
+    }
+    document.title = `${this.#unread ? `(${this.#unread}) ` : this.#stir ? "● " : ""}${this.#room.name} · Crowfly`;
   });
 
   /**
@@ -279,4 +303,10 @@ export class RoomView {
     peer.addEventListener("open", ask, { signal });
     void ask();
   }
+}
+
+/** Outlives the view, and must not hold it. @param {Transcript} transcript */
+function told(transcript) {
+  /** @param {string | File} cargo accepted by the library */
+  return (cargo) => (typeof cargo === "string" ? transcript.text("own", cargo) : transcript.file("own", cargo.name, cargo));
 }

@@ -8,6 +8,7 @@ import { el, flight } from "./dom.js";
 /**
  * @typedef {object} StartOptions
  * @property {boolean} steps whether step by step is chosen
+ * @property {string[]} lacks what the browser has not, and a connection needs
  * @property {string} [typed] what stands in the join field
  * @property {{ form: FormId, problem: Problem, offerRoom?: string }} [failed] what went wrong, shown at its field
  * @property {(name: string) => Promise<Problem | null>} onCreate
@@ -26,10 +27,16 @@ export function startView(options) {
     el("div", { class: "hero" },
       el("div", {}, heading, el("p", { class: "lead" }, "Make a room, hand over its link, and your two browsers connect. What you write and the files you send go the direct way, with no server in between.")),
       flight()),
-    el("div", { class: "doors" }, create.element, join.element),
-    stepSwitch(options),
+    ...(options.lacks.length ? [lack(options.lacks)] : [el("div", { class: "doors" }, create.element, join.element), stepSwitch(options)]),
     sight());
   return { element, focus: () => (options.failed ? join.focus() : heading.focus()) };
+}
+
+/** Said before anybody tries. @param {string[]} lacks */
+function lack(lacks) {
+  return el("div", { class: "card", role: "alert", test: "unsupported" },
+    el("h2", {}, "This browser cannot connect"),
+    el("p", {}, `It has no ${lacks.join(" and no ")}, which makes the direct connection. Settings, an extension or an administrator may have turned it off. If not, open this page in a current browser.`));
 }
 
 /** @param {StartOptions} options */
@@ -129,5 +136,6 @@ function sight() {
         "Your messages and files: they are encrypted between the two browsers and do not pass through it.",
         "How long you go on talking: once you are connected it is no longer needed.",
       ])),
-    el("p", { class: "hint" }, "Direct means that the other person can learn your network address, too."));
+    el("p", { class: "hint" }, "Direct means that the other person can learn your network address, too."),
+    !isSecureContext && el("p", { class: "warning", test: "insecure" }, "This page came unencrypted, over plain http: whoever controls the network in between could have changed it. Open it over https if the server offers that."));
 }

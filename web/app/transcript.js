@@ -8,10 +8,10 @@ import { safeFileName } from "./filename.js";
 /** @typedef {"own" | "peer"} Side */
 /** @typedef {import("./phase.js").Tone} Tone */
 /**
- * @typedef {{ kind: "text", side: Side, text: string, at: Date }
- *   | { kind: "file", side: Side, name: string, size: number, blob: Blob, at: Date }
- *   | { kind: "system", text: string, tone: Tone, at: Date }
- *   | { kind: "section", text: string, at: Date }} Entry
+ * @typedef {{ at: Date, doubtful?: boolean } & ({ kind: "text", side: Side, text: string }
+ *   | { kind: "file", side: Side, name: string, size: number, blob: Blob }
+ *   | { kind: "system", text: string, tone: Tone }
+ *   | { kind: "section", text: string })} Entry
  */
 
 /** Entries kept, in the page and waiting to be drawn. */
@@ -27,6 +27,8 @@ const CHARACTERS_KEPT = 8_000_000;
 const FOLDED = 800;
 const FOLDED_LINES = 16;
 const WHOLE = 64_000;
+/** Milliseconds before trouble shows in which a message may have been lost: what the client takes to notice silence, and some. */
+const DOUBTFUL = 6_000;
 /** Pixels from the end that still count as being there. */
 const NEAR = 40;
 
@@ -41,6 +43,10 @@ export class Transcript {
   #atEnd = true;
   #top = 0;
   #flooded = false;
+  /** Own messages from then on may not have arrived. */
+  #doubtSince = Infinity;
+  /** @type {HTMLElement[]} what says so, in the page */
+  #marks = [];
   #schedule = batched(() => this.#draw());
   #log = el("div", { class: "log", role: "log", tabindex: 0, "aria-label": "Messages", test: "chat-log", scroll: () => this.#scrolled() });
   #gone = el("p", { class: "gone", test: "let-go", hidden: true });
@@ -88,6 +94,40 @@ export class Transcript {
     this.#push({ kind: "section", text, at: new Date() });
   }
 
+  /** Nothing is heard any more: own messages of the last seconds, and those to come, are marked until it is settled. */
+  doubt() {
+    if (this.#doubtSince < Infinity) return;
+    this.#doubtSince = Date.now() - DOUBTFUL;
+    for (const drawn of this.#drawn) if (this.#doubtful(drawn.entry)) this.#mark(drawn.element);
+    for (const entry of this.#queue) this.#doubtful(entry);
+  }
+
+  /** @param {boolean} arrived the channel is reliable: once it works again, everything arrives; else the marks stay */
+  settle(arrived) {
+    this.#doubtSince = Infinity;
+    const marks = this.#marks.splice(0);
+    if (!arrived) return;
+    for (const mark of marks) mark.remove();
+    for (const entry of this.#queue) entry.doubtful = false;
+  }
+
+  /** @param {Entry} entry */
+  #doubtful(entry) {
+    return (entry.doubtful = "side" in entry && entry.side === "own" && entry.at.getTime() >= this.#doubtSince);
+  }
+
+  /** @param {HTMLElement} message */
+  #mark(message) {
+    const mark = el("p", { class: "unconfirmed", test: "not-confirmed" }, "Not confirmed");
+    this.#marks.push(mark);
+    message.querySelector(".bubble")?.append(mark);
+  }
+
+  /** Lets go of the files in it, which can then no longer be saved. */
+  release() {
+    for (const { release } of this.#drawn) release();
+  }
+
   toEnd() {
     this.#log.scrollTop = this.#log.scrollHeight;
     this.#top = this.#log.scrollTop;
@@ -101,6 +141,7 @@ export class Transcript {
 
   /** @param {Entry} entry */
   #push(entry) {
+    this.#doubtful(entry);
     this.#queue.push(entry);
     if (this.#queue.length > 2 * KEPT) this.#thinQueue();
     if (!this.#flooded) this.#schedule();
@@ -125,6 +166,7 @@ export class Transcript {
       this.#drawn.push(drawn);
       this.#weight += drawn.weight;
       page.append(drawn.element);
+      if (entry.doubtful) this.#mark(drawn.element);
       if (!this.#atEnd && entry.kind !== "section") this.#unseen += 1;
     }
     this.#log.append(page);

@@ -47,6 +47,12 @@ export function prepare(options = {}) {
   prepared = { room: Room.prepare(options), key, timer: setTimeout(discard, KEPT) };
 }
 
+/** What this browser lacks. */
+export function missing() {
+  const { RTCPeerConnection, WebSocket } = globalThis;
+  return [...(RTCPeerConnection?.prototype.hasOwnProperty("createDataChannel") ? [] : ["WebRTC"]), ...(WebSocket ? [] : ["WebSocket"])];
+}
+
 /** What was prepared, if it is what is wanted now. @param {RoomOptions} options */
 function take(options) {
   if (!prepared || options.steps) return null;

@@ -8,6 +8,7 @@
 import { KIND, readBlobHeader } from "./frames.js";
 
 /** @import { BlobHeader, Frame } from "./frames.js" */
+/** @import { Incoming } from "./types.d.ts" */
 
 /** Text and binary messages are handed over in memory, so they have a bound; a Blob has none but what it declares. */
 export const MAX_IN_MEMORY = 64 * 1024 * 1024;
@@ -38,6 +39,11 @@ export class Inbox {
     const result = lane === "blob" ? this.#takeBlob(frame) : this.#takePlain(frame);
     if (result && "problem" in result) this.#drop(lane, frame.id);
     return result;
+  }
+
+  /** The unfinished Blob. @returns {Incoming | null} */
+  get incoming() {
+    return this.#blob && { name: this.#blob.header.name, size: this.#blob.header.size, received: this.#blob.received };
   }
 
   /** @param {Frame} frame @returns {Received | Violation | null} */
@@ -151,6 +157,10 @@ class Growing {
   constructor(id, header) {
     this.id = id;
     this.header = header;
+  }
+
+  get received() {
+    return this.#bytes;
   }
 
   /** @param {Uint8Array} part */

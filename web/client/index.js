@@ -7,6 +7,6 @@
  * ```
  * @module
  */
-export { createRoom, joinRoom, prepare } from "./enter.js";
+export { createRoom, joinRoom, missing, prepare } from "./enter.js";
 export { CrowflyError } from "./errors.js";
 export { parseRoom } from "./link.js";

@@ -27,6 +27,7 @@ const MAX_VIOLATIONS = 100;
  * @property {() => number} maxMessageSize what the other side takes, bytes
  * @property {() => void} onheard anything arrived
  * @property {(message: string | ArrayBuffer | Blob, name: string | null, bytes: number) => void} onmessage
+ * @property {(incoming: import("./types.d.ts").Incoming | null) => void} onincoming
  * @property {(id: number) => void} onpong
  * @property {() => void} ongoodbye
  * @property {(error: CrowflyError) => void} onerror something the other side should not have sent
@@ -160,6 +161,7 @@ export class MainChannel {
   /** @param {Frame} received */
   #assemble(received) {
     const result = this.#inbox.take(received);
+    if (received.kind === KIND.blob || received.kind === KIND.abort) this.#hooks.onincoming(this.#inbox.incoming);
     if (!result) return;
     if ("problem" in result) return this.#violation(received.id, result.problem);
     this.messagesReceived += 1;

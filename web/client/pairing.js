@@ -426,6 +426,7 @@ export class Pairing {
       maxMessageSize: () => this.#maxMessageSize,
       onheard: () => this.#heard(),
       onmessage: (data, name, bytes) => this.#received(data, name, bytes),
+      onincoming: (incoming) => this.#emit("incoming", { incoming }),
       onpong: (id) => this.#liveness?.pong(id, performance.now()),
       ongoodbye: () => {
         this.trace.note(null, "message", "goodbye-received");

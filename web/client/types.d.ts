@@ -12,6 +12,10 @@ export function joinRoom(linkOrCode: string, options?: RoomOptions): Promise<Roo
  *  iceServers and label takes it over. Kept for 8 s, then it is closed. Never fails: the call that follows says what is wrong. */
 export function prepare(options?: Pick<RoomOptions, "server" | "iceServers" | "label" | "steps" | "open">): void;
 
+/** What a connection needs and this browser has not, or not turned on, in words: "WebRTC" (with data channels), "WebSocket". Empty where
+ *  all is there; else every attempt fails, and a page may say so before. */
+export function missing(): string[];
+
 /** What a link, code or name says: the room, its server if it is a link, and the secret of a sealed room, as a link's key or a code's words.
  *  A CrowflyError `invalid-room-name` where no room is named, `invalid-code` where a secret is damaged. */
 export function parseRoom(linkOrCode: string): { name: string; server: string | null; key: string | null; words: string[] | null };
@@ -107,6 +111,8 @@ export interface PeerEvents {
   open: {};
   /** A whole message of the main channel. `name` is that of a File, else null; `channel` the channel's label. */
   message: { readonly data: string | ArrayBuffer | Blob; readonly name: string | null; readonly channel: string };
+  /** A Blob is coming in: at its beginning, at each part, and null when no more of it comes, which is just before its "message". */
+  incoming: { readonly incoming: Incoming | null };
   /** Reasons as of the room's "peer-left"; "leave" when this page left. */
   close: { readonly reason: string };
   state: { readonly states: Readonly<PeerStates> };
@@ -118,6 +124,9 @@ export interface PeerEvents {
   /** Step mode: something about the steps changed; `step` is the first that runs or may be pressed, null when there is none. */
   step: { readonly step: Step | null; readonly steps: readonly Step[] };
 }
+
+/** `name` is that of a File, else null; `size` as declared, `received` so far, bytes. */
+export interface Incoming { readonly name: string | null; readonly size: number; readonly received: number }
 
 export interface Peer extends TypedTarget<PeerEvents> {
   /** Peer id of the other side, issued by the server. */

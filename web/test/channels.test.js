@@ -20,11 +20,13 @@ function open() {
   there.opened();
   /** @type {any[]} */ const messages = [];
   /** @type {string[]} */ const errors = [];
+  /** @type {any[]} */ const coming = [];
   const heard = { anything: 0, hostile: 0, goodbye: 0, pongs: /** @type {number[]} */ ([]) };
   const main = new MainChannel(/** @type {any} */ (here), {
     maxMessageSize: () => 16_384,
     onheard: () => heard.anything++,
     onmessage: (data, name, bytes) => messages.push({ data, name, bytes }),
+    onincoming: (incoming) => coming.push(incoming && [incoming.name, incoming.received, incoming.size]),
     onpong: (id) => heard.pongs.push(id),
     ongoodbye: () => heard.goodbye++,
     onerror: ({ code }) => errors.push(code),
@@ -32,7 +34,7 @@ function open() {
   });
   /** Frames the MainChannel sent. */
   const answers = () => here.sent.map((data) => readFrame(/** @type {ArrayBuffer} */ (data)));
-  return { main, here, there, messages, errors, heard, answers };
+  return { main, here, there, messages, errors, coming, heard, answers };
 }
 
 /** @param {string} text */
@@ -112,6 +114,23 @@ test("a Blob arrives as a Blob with its type and name, its size to the byte", as
   const { data, name, channel } = await arrives;
   assert.deepEqual([data instanceof Blob, data.size, data.type, name, channel], [true, bytes.length, "video/mp4", "film.mp4", "crowfly"]);
   assert.deepEqual(Buffer.from(await data.arrayBuffer()), Buffer.from(bytes));
+});
+
+test("a Blob coming in is told with its size and how much is there, until it is whole, given up or refused", () => {
+  const { here, coming, messages } = open();
+  const begin = (/** @type {number} */ id) => here.deliver(frame(KIND.blob, id, encodeBlobHeader({ size: 10, type: "", name: "a" }), FIRST).buffer);
+  const told = () => coming.splice(0);
+  begin(1);
+  here.deliver(frame(KIND.blob, 1, new Uint8Array(4)).buffer);
+  here.deliver(frame(KIND.text, 2, utf8("between"), FIRST | LAST).buffer);
+  here.deliver(frame(KIND.blob, 1, new Uint8Array(6), LAST).buffer);
+  assert.deepEqual(told(), [["a", 0, 10], ["a", 4, 10], null]);
+  assert.equal(messages.length, 2);
+  begin(3);
+  here.deliver(frame(KIND.abort, 3).buffer);
+  begin(4);
+  here.deliver(frame(KIND.blob, 4, new Uint8Array(11)).buffer);
+  assert.deepEqual(told(), [["a", 0, 10], null, ["a", 0, 10], null]);
 });
 
 test("a size that is a lie is refused at the byte where it shows, and the sender is told", async () => {

@@ -3,7 +3,7 @@ import type * as Declared from "../client/types.d.ts";
 import * as door from "../client/index.js";
 
 type Built = typeof door;
-type Functions = Pick<typeof Declared, "createRoom" | "joinRoom" | "prepare" | "parseRoom" | "CrowflyError">;
+type Functions = Pick<typeof Declared, "createRoom" | "joinRoom" | "prepare" | "missing" | "parseRoom" | "CrowflyError">;
 
 const declared: Functions = door;
 const complete: Record<keyof Built, unknown> & Record<keyof Functions, unknown> = door;

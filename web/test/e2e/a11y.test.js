@@ -80,7 +80,7 @@ scenario("waiting, chat, log, file, full room, parted, ended", async (stage) => 
   await ann.say("And the server is out of it already, says the line above.");
   await ben.hears(2);
   await ben.say("Nothing at all. Here is the plan for Saturday:");
-  await hand(ben, "Saturday, the long way round.pdf", 183_000);
+  await ben.hand("Saturday, the long way round.pdf", 183_000);
   await ann.sees("file-peer");
   await ben.say("If the weather holds we walk over the ridge and down to the lake, else we take the train and have more time for the museum.");
   await ann.hears(3);
@@ -89,7 +89,7 @@ scenario("waiting, chat, log, file, full room, parted, ended", async (stage) => 
   await look(ann, "chat");
 
   await ben.sayAll([...HOSTILE.slice(0, 3), "x".repeat(2000)]);
-  await hand(ben, "a picture with a rather long name, to see where it breaks when there is no room for it.png", 5_000);
+  await ben.hand("a picture with a rather long name, to see where it breaks when there is no room for it.png", 5_000);
   await ann.hears(7);
   await ann.page.keyboard.type("A draft");
   await ann.click("log");
@@ -103,16 +103,6 @@ scenario("waiting, chat, log, file, full room, parted, ended", async (stage) => 
   await ann.isTold(/other person has left/);
   await look(ann, "other left");
 });
-
-/** Sends a file as if it had been picked. */
-async function hand(/** @type {Person} */ person, /** @type {string} */ name, /** @type {number} */ size) {
-  await person.page.$eval(byId("chat-file"), (input, fileName, bytes) => {
-    const files = new DataTransfer();
-    files.items.add(new File([new Uint8Array(bytes)], fileName));
-    /** @type {HTMLInputElement} */ (input).files = files.files;
-    input.dispatchEvent(new Event("change", { bubbles: true }));
-  }, name, size);
-}
 
 scenario("a seat taken over elsewhere", async (stage) => {
   const server = await stage.serve();

@@ -160,6 +160,24 @@ export class Person {
     return this.page.$$eval(byId(id), (elements) => elements.map((element) => element.textContent ?? ""));
   }
 
+  /** As if another tab were in front, or this one again. @param {boolean} hidden */
+  async hide(hidden) {
+    await this.visitor.run((/** @type {boolean} */ now) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => now });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+  }
+
+  /** Picks a file of zeros. @param {string} name @param {number} size bytes */
+  async hand(name, size) {
+    await this.page.$eval(byId("chat-file"), (input, fileName, bytes) => {
+      const files = new DataTransfer();
+      files.items.add(new File([new Uint8Array(bytes)], fileName));
+      /** @type {HTMLInputElement} */ (input).files = files.files;
+      input.dispatchEvent(new Event("change", { bubbles: true }));
+    }, name, size);
+  }
+
   /** The trace as the page would save it: header and records. @returns {Promise<any[]>} */
   async trace() {
     if (!(await this.isShown("log-panel"))) await this.click("log");
@@ -187,4 +205,17 @@ export class Person {
 /** `count` different messages. @param {string} who @param {number} count */
 export function messages(who, count) {
   return Array.from({ length: count }, (_, index) => `${who} ${index + 1}`);
+}
+
+/** Runs in a page before its scripts: of every file only the first MiB is read, until the page says `goOn()`. */
+export function halfway() {
+  const { arrayBuffer } = Blob.prototype;
+  /** @type {Promise<void>} */
+  const released = new Promise((resolve) => Object.assign(globalThis, { goOn: resolve }));
+  let blocks = 0;
+  Blob.prototype.arrayBuffer = async function () {
+    blocks += 1;
+    if (blocks > 1) await released;
+    return arrayBuffer.call(this);
+  };
 }
