@@ -29,7 +29,7 @@ process.on("exit", () => children.forEach((child) => child.kill("SIGKILL")));
 
 /** `crowfly serve`; pages of `origin` may use it. @param {string[]} [origins] */
 export async function crowfly(origins = []) {
-  const lines = start(CROWFLY, ["serve", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0", ...origins.flatMap((origin) => ["--origin", origin])]);
+  const lines = start(CROWFLY, ["serve", "--listen", "127.0.0.1:0", "--relay-listen", "127.0.0.1:0", "--config", here("server.toml"), ...origins.flatMap((origin) => ["--origin", origin])]);
   const url = await firstMatch(lines, /(http:\/\/\S+)/);
   const stun = await firstMatch(lines, /STUN is at UDP (\S+)/);
   return { url, iceServers: [{ urls: [`stun:${stun}`] }] };

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crowfly_protocol::{ServerMessage, SessionId};
+use crowfly_protocol::{ClientMessage, ErrorCode, ServerMessage, SessionId};
 use crowfly_server::hub::{Config, ConnectionId, Hub, Input, Output, Stats};
 use serde_json::value::RawValue;
 
@@ -29,16 +29,23 @@ pub(crate) fn play(data: &[u8]) {
     );
 }
 
+/// What a source may find out about chosen names in a minute.
+const GUESSES: u32 = 20;
+const MINUTE: Duration = Duration::from_secs(60);
+
 struct Play {
     hub: Hub,
     now: Instant,
     connected: u64,
     open: BTreeSet<ConnectionId>,
+    sources: BTreeMap<ConnectionId, u8>,
+    /// By source: answers that told whether a chosen name is in use, and until when they count.
+    guesses: BTreeMap<u8, (u32, Instant)>,
     /// Rooms and tokens the hub has told of.
     rooms: Vec<String>,
     tokens: Vec<String>,
-    /// Messages to each connection in answer to the last input.
-    heard: BTreeMap<ConnectionId, u32>,
+    /// What each connection was told in answer to the last input: types of messages, or codes of errors.
+    heard: BTreeMap<ConnectionId, Vec<String>>,
 }
 
 impl Play {
@@ -48,6 +55,8 @@ impl Play {
             now: Instant::now(),
             connected: 0,
             open: BTreeSet::new(),
+            sources: BTreeMap::new(),
+            guesses: BTreeMap::new(),
             rooms: vec!["kitchen".into()],
             tokens: vec![session(0)],
             heard: BTreeMap::new(),
@@ -117,6 +126,7 @@ impl Play {
         self.connected += 1;
         let connection = ConnectionId(self.connected);
         self.open.insert(connection);
+        self.sources.insert(connection, source % 4);
         let source = IpAddr::from(Ipv6Addr::new(
             0x2001,
             0xdb8,
@@ -137,8 +147,37 @@ impl Play {
 
     fn say(&mut self, connection: ConnectionId, text: &str) {
         self.input(Input::Message { connection, text });
-        let heard = self.heard.get(&connection).copied().unwrap_or_default();
-        assert!(heard <= 1, "one answer to a request, not {heard}");
+        let heard = self.heard.remove(&connection).unwrap_or_default();
+        assert!(heard.len() <= 1, "one answer to a request, not {heard:?}");
+        if let Some(answer) = heard.first() {
+            self.count_guess(connection, text, answer);
+        }
+    }
+
+    /// Whatever a source asks and however, no more than so many answers tell it of a chosen name that it has found no seat under.
+    fn count_guess(&mut self, connection: ConnectionId, text: &str, answer: &str) {
+        let name = match ClientMessage::parse(text) {
+            Ok((_, ClientMessage::Create { room: Some(room) })) => room,
+            Ok((_, ClientMessage::Join { room, .. } | ClientMessage::Resume { room, .. })) => room,
+            _ => return,
+        };
+        let told = [
+            "created",
+            ErrorCode::RoomTaken.as_str(),
+            ErrorCode::RoomUnavailable.as_str(),
+            ErrorCode::BadToken.as_str(),
+        ];
+        if name.is_drawn() || !told.contains(&answer) {
+            return;
+        }
+        let source = self.sources[&connection];
+        let end = self.now + MINUTE;
+        let (count, until) = self.guesses.entry(source).or_insert((0, end));
+        if *until <= self.now {
+            (*count, *until) = (0, end);
+        }
+        *count += 1;
+        assert!(*count <= GUESSES, "{count} guesses within a minute");
     }
 
     fn pass(&mut self, time: Duration) {
@@ -164,8 +203,8 @@ impl Play {
                         self.open.contains(&connection),
                         "it is told nothing after its end"
                     );
-                    *self.heard.entry(connection).or_default() += 1;
-                    self.listen(&text);
+                    let kind = self.listen(&text);
+                    self.heard.entry(connection).or_default().push(kind);
                 }
                 Output::Close { connection, .. } => {
                     assert!(self.open.remove(&connection), "it is closed once")
@@ -185,7 +224,7 @@ impl Play {
         assert!(stats.pairings <= stats.rooms);
     }
 
-    fn listen(&mut self, text: &str) {
+    fn listen(&mut self, text: &str) -> String {
         let (_, message) = ServerMessage::parse(text).expect("what the hub says can be read");
         if let ServerMessage::Created { room, .. } = &message {
             self.rooms.push(room.as_str().to_owned());
@@ -200,6 +239,10 @@ impl Play {
                 .and_then(|rest| rest.get(..22));
             self.tokens
                 .push(token.expect("a token of 22 characters").to_owned());
+        }
+        match message {
+            ServerMessage::Error { code, .. } => code.as_str().to_owned(),
+            other => other.kind().to_owned(),
         }
     }
 }

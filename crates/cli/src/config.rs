@@ -38,6 +38,7 @@ pub(crate) struct File {
     pub(crate) max_queued_bytes: Option<usize>,
     pub(crate) header_timeout_seconds: Option<Seconds>,
     pub(crate) join_timeout_seconds: Option<Seconds>,
+    pub(crate) message_timeout_seconds: Option<Seconds>,
     pub(crate) ping_interval_seconds: Option<Seconds>,
     pub(crate) ping_timeout_seconds: Option<Seconds>,
     pub(crate) close_timeout_seconds: Option<Seconds>,
@@ -113,6 +114,10 @@ pub(crate) fn apply_limits(file: &File, config: &mut Config) {
             file.ping_interval_seconds,
         ),
         (&mut config.sockets.ping_timeout, file.ping_timeout_seconds),
+        (
+            &mut config.sockets.message_timeout,
+            file.message_timeout_seconds,
+        ),
         (
             &mut config.sockets.close_timeout,
             file.close_timeout_seconds,

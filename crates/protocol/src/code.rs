@@ -70,6 +70,8 @@ codes! {
     JoinTimeout = "join-timeout",
     /// A ping was not answered.
     PingTimeout = "ping-timeout",
+    /// A message that was begun did not end in time.
+    MessageTimeout = "message-timeout",
     /// A reader that does not read.
     SlowReader = "slow-reader",
     /// Its seat was taken back over a newer connection.

@@ -8,7 +8,7 @@ use std::{
 use crowfly_protocol::{ClientMessage, PeerId, ServerMessage, SessionId};
 use crowfly_server::{
     hub::{Config, ConnectionId, Hub, Input, Output},
-    limits::Rate,
+    limits::{Quota, Rate},
 };
 use divan::{Bencher, black_box, counter::BytesCount};
 use serde_json::value::RawValue;
@@ -104,6 +104,10 @@ fn hub() -> Hub {
     };
     let config = Config {
         messages: unlimited,
+        failed_look_ups: Quota {
+            count: u32::MAX,
+            window: Duration::from_secs(60),
+        },
         max_rooms_per_source: u32::MAX,
         ..Config::default()
     };

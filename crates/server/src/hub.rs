@@ -20,12 +20,13 @@
 //! ```
 //!
 //! What holds after every input, and `tests/hub_model.rs` checks:
-//! - a room has one or two seats taken, a name of its own, and a session exactly when both are taken;
+//! - a room has one or two seats taken, a session exactly when both are, and a name that leads to it alone (or it is apart);
 //! - a connection sits in at most one room, and a seat belongs to one connection or is kept for one that was lost;
 //! - a message goes to its sender or to the peer opposite, to nobody else;
 //! - every request but a relayed `signal` is answered once;
 //! - whatever waits has exactly one timer, and nothing else has.
 
+mod apart;
 mod config;
 mod departures;
 mod refusal;
@@ -48,7 +49,7 @@ use chacha20::{
     rand_core::{Rng, SeedableRng},
 };
 use crowfly_protocol::{
-    ClientMessage, ErrorCode, LeaveReason, PeerId, RequestId, RoomName, ServerMessage,
+    ClientMessage, ErrorCode, LeaveReason, PeerId, RequestId, RoomName, ServerMessage, SessionId,
 };
 use serde_json::value::RawValue;
 use slab::Slab;
@@ -175,6 +176,8 @@ pub struct Hub {
     connections: HashMap<ConnectionId, Connection>,
     rooms: Slab<Room>,
     names: HashMap<RoomName, usize>,
+    /// Rooms that no name leads to, `apart.rs`.
+    apart: HashMap<(RoomName, SessionId), usize>,
     pairings: usize,
     sources: Sources,
     timers: Timers,
@@ -200,6 +203,7 @@ impl Hub {
             connections: HashMap::new(),
             rooms: Slab::new(),
             names: HashMap::new(),
+            apart: HashMap::new(),
             pairings: 0,
             sources: Sources::new(config.failed_look_ups),
             timers: Timers::default(),
@@ -340,6 +344,7 @@ impl Hub {
         }
         self.rooms.clear();
         self.names.clear();
+        self.apart.clear();
         self.pairings = 0;
         self.sources = Sources::new(self.config.failed_look_ups);
         self.timers = Timers::default();

@@ -129,59 +129,76 @@ impl Connections {
     }
 }
 
-/// What the hub remembers of each source: its rooms, and the look-ups that failed.
+/// What the hub remembers of each source: its rooms, and the look-ups that found no seat.
 #[derive(Debug)]
 pub(crate) struct Sources {
     quota: Quota,
     rooms: HashMap<Source, u32>,
-    failures: HashMap<Source, Failures>,
+    look_ups: HashMap<Source, LookUps>,
 }
 
-#[derive(Debug)]
-struct Failures {
-    count: u32,
+#[derive(Debug, Clone)]
+struct LookUps {
+    refused: u32,
+    made: u32,
     /// Until when they count.
     end: Instant,
 }
 
-/// Sources whose failures are remembered at a time. Whoever commands more of them is not held back by a limit for each.
-const MOST_FAILING: usize = 100_000;
+/// How a look-up ended that found no seat to take: either way it told whether there is a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LookUp {
+    /// The request was refused.
+    Refused,
+    /// Nobody had this chosen name, and a room was made of it.
+    Made,
+}
+
+/// Sources whose look-ups are remembered at a time. Whoever commands more of them is not held back by a limit for each.
+const MOST_LOOKING: usize = 100_000;
 
 impl Sources {
     pub(crate) fn new(failed_look_ups: Quota) -> Self {
         Self {
             quota: failed_look_ups,
             rooms: HashMap::new(),
-            failures: HashMap::new(),
+            look_ups: HashMap::new(),
         }
     }
 
-    /// Entries kept: a source that has rooms and failures counts twice.
+    /// Entries kept: a source that has rooms and look-ups counts twice.
     pub(crate) fn len(&self) -> usize {
-        self.rooms.len() + self.failures.len()
+        self.rooms.len() + self.look_ups.len()
     }
 
-    pub(crate) fn may_look_up(&self, source: Source, now: Instant) -> bool {
-        self.failures
-            .get(&source)
-            .is_none_or(|failures| failures.end <= now || failures.count < self.quota.count)
+    /// Whether one more name may be looked up. A drawn name cannot be guessed: rooms made under chosen ones do not count against it,
+    /// so that whoever makes them behind one address locks nobody there out of a link.
+    pub(crate) fn may_look_up(&self, source: Source, now: Instant, chosen: bool) -> bool {
+        self.look_ups.get(&source).is_none_or(|look_ups| {
+            let made = if chosen { look_ups.made } else { 0 };
+            look_ups.end <= now || look_ups.refused.saturating_add(made) < self.quota.count
+        })
     }
 
-    /// Counts a failure. True if it is the only one remembered: then [`Sources::sweep`] has to come.
-    pub(crate) fn look_up_failed(&mut self, source: Source, now: Instant) -> bool {
-        if self.failures.len() >= MOST_FAILING && !self.failures.contains_key(&source) {
+    /// Counts a look-up. True if it is the only one remembered: then [`Sources::sweep`] has to come.
+    pub(crate) fn looked_up(&mut self, source: Source, now: Instant, outcome: LookUp) -> bool {
+        if self.look_ups.len() >= MOST_LOOKING && !self.look_ups.contains_key(&source) {
             self.forget_one();
         }
-        let first = self.failures.is_empty();
-        let end = now + self.quota.window;
-        let failures = self
-            .failures
-            .entry(source)
-            .or_insert(Failures { count: 0, end });
-        if failures.end <= now {
-            *failures = Failures { count: 0, end };
+        let first = self.look_ups.is_empty();
+        let none = LookUps {
+            refused: 0,
+            made: 0,
+            end: now + self.quota.window,
+        };
+        let look_ups = self.look_ups.entry(source).or_insert_with(|| none.clone());
+        if look_ups.end <= now {
+            *look_ups = none;
         }
-        failures.count += 1;
+        match outcome {
+            LookUp::Refused => look_ups.refused += 1,
+            LookUp::Made => look_ups.made += 1,
+        }
         first
     }
 
@@ -202,16 +219,16 @@ impl Sources {
         }
     }
 
-    /// Forgets failures that no longer count. True while there are some to come back for.
+    /// Forgets look-ups that no longer count. True while there are some to come back for.
     pub(crate) fn sweep(&mut self, now: Instant) -> bool {
-        self.failures.retain(|_, failures| failures.end > now);
-        !self.failures.is_empty()
+        self.look_ups.retain(|_, look_ups| look_ups.end > now);
+        !self.look_ups.is_empty()
     }
 
     /// Makes way for another. Which one goes, nobody outside can choose.
     fn forget_one(&mut self) {
-        if let Some(&source) = self.failures.keys().next() {
-            self.failures.remove(&source);
+        if let Some(&source) = self.look_ups.keys().next() {
+            self.look_ups.remove(&source);
         }
     }
 }
@@ -289,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_count_within_their_window() {
+    fn look_ups_count_within_their_window() {
         let quota = Quota {
             count: 2,
             window: Duration::from_secs(60),
@@ -298,31 +315,54 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut sources = Sources::new(quota);
         let source = source("192.0.2.1");
-        assert!(sources.look_up_failed(source, at(0)), "a sweep has to come");
-        assert!(sources.may_look_up(source, at(1)));
         assert!(
-            !sources.look_up_failed(source, at(59)),
+            sources.looked_up(source, at(0), LookUp::Refused),
+            "a sweep has to come"
+        );
+        assert!(sources.may_look_up(source, at(1), true));
+        assert!(
+            !sources.looked_up(source, at(59), LookUp::Refused),
             "one sweep is enough"
         );
-        assert!(!sources.may_look_up(source, at(59)));
+        assert!(!sources.may_look_up(source, at(59), true));
         assert!(
-            sources.may_look_up(source, at(60)),
+            sources.may_look_up(source, at(60), true),
             "the window began with the first"
         );
         assert!(sources.sweep(at(59)), "they still count");
-        assert!(!sources.look_up_failed(source, at(61)));
-        assert!(sources.may_look_up(source, at(62)), "a new window");
-        sources.look_up_failed(source, at(62));
+        assert!(!sources.looked_up(source, at(61), LookUp::Refused));
+        assert!(sources.may_look_up(source, at(62), true), "a new window");
+        sources.looked_up(source, at(62), LookUp::Refused);
         assert!(
-            !sources.may_look_up(source, at(120)),
+            !sources.may_look_up(source, at(120), true),
             "as long as the first"
         );
         assert!(!sources.sweep(at(121)));
         assert_eq!(sources.len(), 0);
         assert!(
-            sources.look_up_failed(source, at(122)),
+            sources.looked_up(source, at(122), LookUp::Refused),
             "a sweep has to come again"
         );
+    }
+
+    #[test]
+    fn rooms_made_of_chosen_names_count_for_chosen_names_only() {
+        let quota = Quota {
+            count: 3,
+            window: Duration::from_secs(60),
+        };
+        let now = Instant::now();
+        let mut sources = Sources::new(quota);
+        let source = source("192.0.2.1");
+        for outcome in [LookUp::Made, LookUp::Refused, LookUp::Made] {
+            assert!(sources.may_look_up(source, now, true));
+            sources.looked_up(source, now, outcome);
+        }
+        assert!(!sources.may_look_up(source, now, true), "three in all");
+        assert!(sources.may_look_up(source, now, false), "one refusal");
+        sources.looked_up(source, now, LookUp::Refused);
+        sources.looked_up(source, now, LookUp::Refused);
+        assert!(!sources.may_look_up(source, now, false), "three refusals");
     }
 
     #[test]
@@ -343,15 +383,19 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_failures_is_bounded() {
+    fn the_table_of_look_ups_is_bounded() {
         let mut sources = Sources::new(Quota {
             count: 2,
             window: Duration::from_secs(60),
         });
         let now = Instant::now();
-        for address in 0..u32::try_from(MOST_FAILING).unwrap() + 1_000 {
-            sources.look_up_failed(IpAddr::from(Ipv4Addr::from(address)).into(), now);
+        for address in 0..u32::try_from(MOST_LOOKING).unwrap() + 1_000 {
+            sources.looked_up(
+                IpAddr::from(Ipv4Addr::from(address)).into(),
+                now,
+                LookUp::Refused,
+            );
         }
-        assert_eq!(sources.len(), MOST_FAILING);
+        assert_eq!(sources.len(), MOST_LOOKING);
     }
 }

@@ -21,6 +21,7 @@ fn of_ten_thousand_guesses_twenty_reach_the_look_up() {
     let _turn = alone();
     let server = Server::start("messages-per-second = 100000\njoin-timeout-seconds = 86400");
     let mut pair = Pair::meet(server.address);
+    let mut victims = named_pair(&server, "kitchen");
     // It lies about where it comes from, too, which nobody believes here (row 15).
     let guesser = |number: u8| {
         Approach::default()
@@ -29,51 +30,78 @@ fn of_ten_thousand_guesses_twenty_reach_the_look_up() {
             .connect(server.address)
     };
     let begun = Instant::now();
-    let mut answered = 0;
     // From ten connections at once: the source is what counts.
     let mut guessers: Vec<_> = (0..10).map(guesser).collect();
+    let (mut answered, mut rooms, mut apart, mut limited, mut drawn) = (0, 0, 0, 0, 0);
     undisturbed(&server, || {
         for round in 0..1_000 {
             for (number, client) in guessers.iter_mut().enumerate() {
-                let name = format!("room-{round}-{number}");
-                let guess = match number % 4 {
-                    0 => {
-                        json!({ "type": "resume", "room": pair.room, "token": format!("{round:0>21}A"), "session": room::new_session() })
-                    }
-                    1 => room::join(
-                        &format!("k7fq-9xqm-{round:0>4}").replace(['i', 'l', 'o', 'u'], "0"),
-                        &room::new_session(),
-                    ),
-                    _ => room::join(&name, &room::new_session()),
+                // Now and then the name is in use: that must look no different.
+                let name = match round % 10 {
+                    9 => "kitchen".to_owned(),
+                    _ => format!("room-{round}-{number}"),
                 };
-                let answer = client.ask(guess);
-                assert_eq!(answer["type"], "error", "{answer}");
+                let answer = client.ask(guess(number, round, &name, &pair.room));
                 answered += 1;
+                match answer["type"].as_str() {
+                    // Beyond the limit it leads to nobody whose session one does not know, whatever the name.
+                    Some("resumed") if limited > 0 => apart += 1,
+                    Some("created" | "resumed") => rooms += 1,
+                    _ if answer["code"] == "rate-limited" => limited += 1,
+                    // The name of the pair's own room, which nobody guesses: only its token.
+                    _ if answer["code"] == "room-full" => drawn += 1,
+                    _ => assert_eq!(answer["type"], "error", "{answer}"),
+                }
+                if answer["type"] != "error" {
+                    assert!(answer["peer"].is_null(), "met somebody: {answer}");
+                    assert_eq!(client.ask(json!({ "type": "leave" }))["type"], "left");
+                }
             }
         }
     });
-    let looked_up: u64 = LOOKED_UP
+    let refused: u64 = LOOKED_UP
         .iter()
         .map(|code| server.metric(&format!("crowfly_refusals_total{{code=\"{code}\"}}")))
         .sum();
-    let limited = server.metric("crowfly_refusals_total{code=\"rate-limited\"}");
+    let looked_up = refused - drawn + rooms;
     let minutes = begun.elapsed().as_secs() / 60 + 1;
     note(&format!(
-        "{looked_up} of {answered} guesses reached the look-up in {:?}",
+        "{looked_up} of {answered} guesses reached the look-up, {rooms} of them made a room, {drawn} tried tokens, {apart} were kept apart, in {:?}",
         begun.elapsed()
     ));
     assert!(
         (1..=20 * minutes).contains(&looked_up),
         "{looked_up} reached the look-up"
     );
-    assert_eq!(looked_up + limited, answered);
-    // Others go on finding rooms, and the one guessed at is undisturbed.
+    assert!(refused <= 20 * minutes, "{refused} refused");
+    assert!(rooms > 0 && apart > 0, "{rooms} made, {apart} apart");
+    assert_eq!(looked_up + drawn + limited + apart, answered);
+    // Others go on finding rooms, and those guessed at are undisturbed.
     pair.assert_talking();
+    for victim in &mut victims {
+        victim.assert_undisturbed();
+    }
     let mut honest = Client::connect(server.address);
     assert_eq!(
         honest.refused(room::join(&pair.room, &room::new_session())),
         "room-full"
     );
+}
+
+/// One of every way to try a name.
+fn guess(number: usize, round: usize, name: &str, drawn: &str) -> Value {
+    let token = format!("{round:0>21}A");
+    match number % 5 {
+        0 => json!({ "type": "create", "room": name }),
+        1 => {
+            json!({ "type": "resume", "room": drawn, "token": token, "session": room::new_session() })
+        }
+        2 => {
+            json!({ "type": "resume", "room": name, "token": token, "session": room::new_session() })
+        }
+        3 => json!({ "type": "resume", "room": name, "token": token }),
+        _ => room::join(name, &room::new_session()),
+    }
 }
 
 #[test]

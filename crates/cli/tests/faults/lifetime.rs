@@ -1,10 +1,11 @@
-//! Rows 3 and 4: connections that do nothing, and connections that are dead without having said so.
+//! Rows 3 and 4: connections that do nothing, connections that are dead without having said so, and messages that never end.
 
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::kit::frame::{self, CONTINUATION, FIN, PING, TEXT};
 use crate::kit::{Client, Event, Pace, Pair, Server, alone, among_others, room, undisturbed};
 
 #[test]
@@ -56,6 +57,48 @@ fn a_dead_network_is_noticed_and_the_seat_is_freed() {
         pair.creator.receive_type("peer-joined");
         // The cable is mended too late: it finds out why it was cut off.
         assert_eq!(pair.joiner.end(), Event::closed(1008, "ping-timeout"));
+    });
+}
+
+/// Whatever is begun has to end, also where pings are answered meanwhile.
+#[test]
+fn a_message_that_does_not_end_is_cut_off() {
+    let _turn = alone();
+    let server = Server::start(
+        "message-timeout-seconds = 1.0\nping-interval-seconds = 0.3\njoin-timeout-seconds = 86400",
+    );
+    let whole = frame::frame(FIN | TEXT, &[b' '; 60_000]);
+    let part = frame::frame(TEXT, b"{");
+    let more = frame::frame(CONTINUATION, b"");
+    undisturbed(&server, || {
+        for (what, begin, trickle) in [
+            ("one byte", &whole[..1], &[][..]),
+            ("a header", &whole[..8], &[]),
+            ("a byte after the other", &whole[..9], &whole[9..10]),
+            ("fragments", &part, &more),
+            ("one fragment", &part, &[]),
+            (
+                "a ping within a message",
+                &part,
+                &frame::frame(FIN | PING, b""),
+            ),
+        ] {
+            let mut pair = Pair::meet(server.address);
+            // A pong in the middle of a frame would be part of it.
+            pair.joiner.alive = begin == part;
+            pair.joiner.send_bytes(begin).expect("a beginning is taken");
+            let mut pace = Pace::every(Duration::from_millis(20));
+            let end = loop {
+                pace.tick();
+                let taken = pair.joiner.send_bytes(trickle).is_ok();
+                match pair.joiner.event_if_any() {
+                    Some(end) => break end,
+                    None => assert!(taken, "{what}: hung up without a word"),
+                }
+            };
+            assert_eq!(end, Event::closed(1008, "message-timeout"), "{what}");
+            pair.creator.receive_type("peer-offline");
+        }
     });
 }
 
@@ -122,7 +165,7 @@ fn rooms_of_dropped_sockets_do_not_stay() {
     watcher.assert_talking();
 }
 
-/// Both at once, because each takes the ten seconds that `docs/protocol.md` promises.
+/// All at once, because each takes the ten seconds that `docs/protocol.md` promises.
 #[test]
 fn silence_ends_after_ten_seconds_by_default() {
     let _turn = among_others();
@@ -133,7 +176,11 @@ fn silence_ends_after_ten_seconds_by_default() {
     silent
         .send_bytes(b"GET /ws HTTP/1.1\r\nHost:")
         .expect("half a head is taken");
+    let mut pair = Pair::meet(server.address);
+    let half = frame::head(FIN | TEXT, 60_000);
+    pair.joiner.send_bytes(&half).expect("a header is taken");
     assert_eq!(welcomed.end(), Event::closed(1008, "join-timeout"));
+    assert_eq!(pair.joiner.end(), Event::closed(1008, "message-timeout"));
     // It may be told 408 (RFC 9110 §15.5.9) before.
     while silent.response_head().is_some() {}
     let took = begun.elapsed();

@@ -13,6 +13,10 @@ fn the_defaults_are_those_of_the_protocol() {
         60 * u64::from(hub.failed_look_ups.count) / hub.failed_look_ups.window.as_secs();
     let promised = [
         format!("message size | {} bytes", with_commas(sockets.max_message)),
+        format!(
+            "from the first byte of a message, or of a frame between messages, to its last | {} s",
+            sockets.message_timeout.as_secs_f64()
+        ),
         format!("queued to a slow reader | {} MiB", sockets.max_queued >> 20),
         format!(
             "a connection sits in no room | {} s",

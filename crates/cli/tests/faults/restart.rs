@@ -1,10 +1,13 @@
 //! Rows 13 and 14: the server stops, or dies, and comes back.
 
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use crate::kit::{Client, Event, PATIENCE, Pair, Server, alone, among_others, note, sized};
+use crate::kit::{
+    Approach, Client, Event, PATIENCE, Pair, Server, alone, among_others, note, sized,
+};
 
 #[test]
 fn sigterm_says_goodbye_to_all_and_ends_in_time() {
@@ -49,7 +52,7 @@ fn nobody_is_let_in_while_it_stops() {
     server.terminate();
     assert_eq!(held.event(), Event::closed(1001, "shutting-down"));
     assert!(
-        crate::kit::Approach::default().tcp(server.address).is_err(),
+        Approach::default().tcp(server.address).is_err(),
         "still listening"
     );
     assert!(server.wait().success());
@@ -96,6 +99,41 @@ fn pairs_come_back_after_kill_9() {
     ));
     assert!(slowest.as_secs() < 5, "all back after {slowest:?}");
     assert_eq!(server.metric("crowfly_rooms"), 5);
+}
+
+/// Fifty people in rooms of chosen names are all behind one address when they come back: the limit on names that are tried there must
+/// not keep them out.
+#[test]
+fn fifty_people_behind_one_address_come_back_after_kill_9() {
+    let _turn = alone();
+    let mut server = Server::start("");
+    let mut pairs: Vec<_> = (0..25_u8)
+        .map(|number| {
+            // They came from elsewhere, or it would take them two minutes to choose so many names.
+            let creator = Approach::default()
+                .from(Ipv4Addr::new(127, 0, 3, number / 15))
+                .connect(server.address);
+            let joiner = Client::connect(server.address);
+            Member::both(Pair::named(creator, joiner, &format!("room-{number}")))
+        })
+        .collect();
+    server.kill_and_restart();
+    let begun = Instant::now();
+    for side in [0, 1] {
+        for pair in &mut pairs {
+            let resumed = pair[side].come_back(&server);
+            assert_eq!(resumed["peer"].is_null(), side == 0, "{resumed}");
+        }
+    }
+    for pair in &mut pairs {
+        pair[0].client.receive_type("peer-joined");
+        let ping = crate::kit::room::signal(&pair[0].session, json!("ping"));
+        pair[0].client.send(&ping);
+        assert_eq!(pair[1].client.receive_type("signal")["payload"], "ping");
+    }
+    let took = begun.elapsed();
+    note(&format!("fifty were back {took:?} after the server was"));
+    assert!(took.as_secs() < 5, "all back after {took:?}");
 }
 
 /// One end of a pairing, with what it needs to come back.

@@ -1,7 +1,7 @@
 //! A server, and somebody at a program: what is said on stderr and stdout is read as it comes, and waited for.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -59,6 +59,31 @@ impl Server {
     pub(crate) fn kill(mut self) {
         self.process.0.kill().expect("it runs");
         self.process.0.wait().expect("it ends");
+    }
+
+    /// As a service manager stops it; how it ended.
+    pub(crate) fn terminate(mut self) -> ExitStatus {
+        self.process.signal("TERM");
+        self.process.0.wait().expect("it ends")
+    }
+
+    /// Connects a bare WebSocket, and gives all that the server says on it until it hangs up.
+    pub(crate) fn overhear(&self) -> thread::JoinHandle<Vec<u8>> {
+        let address = self.url.trim_start_matches("http://").trim_end_matches('/');
+        let mut socket = TcpStream::connect(address).expect("a connection");
+        let request = format!(
+            "GET /ws HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Protocol: crowfly.1\r\n\r\n"
+        );
+        socket.write_all(request.as_bytes()).expect("it is taken");
+        let mut said = vec![0];
+        socket.read_exact(&mut said).expect("an answer");
+        thread::spawn(move || {
+            // It may end with a reset: what was said before is what matters.
+            let _ = socket.read_to_end(&mut said);
+            said
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bytes through, both ways, to the last one; and what is said when that cannot be.
 
+use std::time::{Duration, Instant};
+
 use crate::kit::{Person, Server};
 
 /// Nothing that compresses or repeats: a block in the wrong place shows.
@@ -73,6 +75,57 @@ fn the_server_may_die_in_the_middle() {
     assert!(joins.out.all() == second);
     waits.exits(0);
     joins.exits(0);
+}
+
+/// Row 13. None of the transfers can be through when the server is stopped: nobody reads them, and more was written than is sent ahead.
+#[test]
+fn twenty_transfers_outlive_a_sigterm() {
+    let server = Server::start();
+    let mut pairs: Vec<_> = (0..20)
+        .map(|number| {
+            let mut waits = Person::unread(&["pipe", "--server", &server.url]);
+            let mut joins = Person::start(&["pipe", &waits.link()]);
+            let data = bytes(100 + number, 9_000_000);
+            waits.end_stdin();
+            joins.write_and_end(data.clone());
+            (waits, joins, data)
+        })
+        .collect();
+    for (waits, joins, _) in &pairs {
+        for person in [waits, joins] {
+            person.err.text("connected directly");
+        }
+    }
+    let overheard = server.overhear();
+    let begun = Instant::now();
+    let status = server.terminate();
+    assert!(status.success(), "{status}");
+    assert!(
+        begun.elapsed() <= Duration::from_secs(30),
+        "stopped after {:?}",
+        begun.elapsed()
+    );
+    let heard = overheard.join().expect("it is read");
+    assert!(
+        heard.ends_with(b"\x88\x0f\x03\xe9shutting-down"),
+        "{}",
+        String::from_utf8_lossy(&heard)
+    );
+    for (waits, joins, _) in &mut pairs {
+        for person in [&*waits, joins] {
+            person
+                .err
+                .text("the server is lost; the pipe goes on without it");
+        }
+        waits.read();
+    }
+    for (mut waits, mut joins, data) in pairs {
+        assert!(waits.out.all() == data);
+        for person in [&mut waits, &mut joins] {
+            let said = person.exits(0);
+            assert!(!said.contains("error"), "{said}");
+        }
+    }
 }
 
 #[test]

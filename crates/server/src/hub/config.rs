@@ -13,7 +13,7 @@ pub struct Config {
     pub seat_kept: Duration,
     /// Messages of one connection.
     pub messages: Rate,
-    /// Look-ups of one source that found nothing to take.
+    /// Look-ups of one source that found no seat to take: refused, or answered with a room made of a chosen name.
     pub failed_look_ups: Quota,
     /// Rooms in all.
     pub max_rooms: usize,

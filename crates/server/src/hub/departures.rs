@@ -46,6 +46,8 @@ impl Hub {
             }
         }
         self.event(Event::Departed(reason));
+        // Who stays waits for whoever comes, and can only be found by a name.
+        self.claim_name(now, key.room);
         connection
     }
 
@@ -55,7 +57,10 @@ impl Hub {
             return;
         }
         let room = self.rooms.remove(room);
-        self.names.remove(&room.name);
+        match room.apart {
+            Some(session) => self.apart.remove(&(room.name, session)),
+            None => self.names.remove(&room.name),
+        };
         self.sources.room_closed(room.source);
         self.event(Event::RoomClosed);
     }
@@ -79,6 +84,8 @@ impl Hub {
             &ServerMessage::PeerOffline { peer: gone.peer },
         );
         self.event(Event::PeerOffline);
+        // A page that was reloaded comes back with its token and the name, but with no session.
+        self.claim_name(now, key.room);
     }
 
     /// Ends a connection that broke a limit. A seat it has is kept, as if it had been lost.
@@ -172,8 +179,9 @@ mod tests {
         assert_eq!(scene.hub.stats().rooms, 1);
         assert_eq!(scene.hub.stats().pairings, 0, "the first seat is free");
         scene.pass(Duration::from_secs(10));
-        assert!(scene.is_empty());
         assert_eq!(scene.count(Event::RoomClosed), 1);
+        scene.pass(Duration::from_secs(60));
+        assert!(scene.is_empty(), "{:?}", scene.hub.stats());
     }
 
     #[test]

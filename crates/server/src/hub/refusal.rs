@@ -19,7 +19,7 @@ impl Refusal {
 
     pub(super) const TOO_MANY_LOOK_UPS: Self = Self {
         code: ErrorCode::RateLimited,
-        message: Cow::Borrowed("too many rooms were asked for in vain; wait a minute"),
+        message: Cow::Borrowed("too many names of rooms were tried; wait a minute"),
     };
 
     pub(super) const DRAWN_SHAPE: Self = Self {

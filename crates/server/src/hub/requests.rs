@@ -8,6 +8,7 @@ use crowfly_protocol::{
 use serde_json::value::RawValue;
 
 use super::{ConnectionId, Event, Hub, Output, refusal::Refusal, room::Presence};
+use crate::limits::LookUp;
 
 /// `None` for a relayed signal, the one thing that is not answered.
 type Answer = Result<Option<ServerMessage<'static>>, Refusal>;
@@ -90,10 +91,12 @@ impl Hub {
                 if name.is_drawn() {
                     return Err(Refusal::DRAWN_SHAPE);
                 }
-                self.may_look_up(now, from)?;
+                self.may_look_up(now, from, &name)?;
                 if self.names.contains_key(&name) {
-                    return Err(self.look_up_failed(now, from, ErrorCode::RoomTaken));
+                    return Err(self.look_up_refused(now, from, ErrorCode::RoomTaken));
                 }
+                // That nobody has it is an answer, too, and so is `too-many-rooms` in its place.
+                self.count_look_up(now, self.connections[&from].source, LookUp::Made);
                 name
             }
             None => self.draw_name(),
@@ -113,7 +116,7 @@ impl Hub {
     ) -> Result<ServerMessage<'static>, Refusal> {
         self.must_sit_nowhere(from)?;
         // Who proves a seat guesses nothing, and may look it up however often others of its source guessed.
-        let own = token.and_then(|token| self.seat_by_token(&name, &token));
+        let own = token.and_then(|token| self.seat_by_token(&name, &token, None));
         let key = match own {
             Some(key) => key,
             None => self.free_seat(now, from, &name)?,
@@ -168,9 +171,14 @@ impl Hub {
         if pairing.session != session {
             return Err(Refusal::of(ErrorCode::StaleSession));
         }
-        let name = room.name.clone();
+        let (name, torn) = (room.name.clone(), room.torn());
         let reason = LeaveReason::Rejected;
-        if let Some(rejected) = self.vacate(now, key.opposite(), reason) {
+        let rejected = self.vacate(now, key.opposite(), reason);
+        if detail == RejectReason::Busy {
+            // It was no partner: whoever was lost before it is still awaited.
+            self.rooms[key.room].wait_for(torn);
+        }
+        if let Some(rejected) = rejected {
             self.send(
                 rejected,
                 &ServerMessage::Left {
@@ -367,72 +375,6 @@ mod tests {
     }
 
     #[test]
-    fn guessing_stops_at_twenty_a_minute() {
-        let mut scene = Scene::new();
-        let mut codes = Vec::new();
-        for guess in 0..10_000 {
-            // A new connection for every guess, all from one IPv6 /64.
-            let guesser = scene.connect_from(format!("2001:db8::{guess:x}").parse().unwrap());
-            scene.next(guesser);
-            codes.push(scene.refused(guesser, join(&format!("room-{guess}"), 1)));
-        }
-        let looked_up = codes
-            .iter()
-            .filter(|code| *code == "room-unavailable")
-            .count();
-        assert_eq!(looked_up, 20);
-        assert!(codes[20..].iter().all(|code| code == "rate-limited"));
-
-        let neighbour = scene.connect_from("2001:db8:0:1::1".parse().unwrap());
-        scene.next(neighbour);
-        assert_eq!(
-            scene.refused(neighbour, join("kitchen", 1)),
-            "room-unavailable",
-            "another /64"
-        );
-        scene.pass(Duration::from_secs(60));
-        let later = scene.connect_from("2001:db8::1".parse().unwrap());
-        scene.next(later);
-        assert_eq!(
-            scene.refused(later, join("kitchen", 1)),
-            "room-unavailable",
-            "a minute later"
-        );
-        scene.pass(Duration::from_secs(120));
-        assert!(scene.is_empty(), "sources are forgotten");
-    }
-
-    #[test]
-    fn every_way_to_ask_for_a_name_counts_as_a_look_up() {
-        for request in [
-            json!({"type": "create", "room": "kitchen"}),
-            join("kitchen", 9),
-            json!({"type": "resume", "room": "kitchen", "token": session(9)}),
-            json!({"type": "resume", "room": "kitchen", "token": session(9), "session": session(9)}),
-        ] {
-            let mut scene = Scene::new();
-            let [_, (second, joined)] = scene.pair("kitchen");
-            let guesser = scene.connect();
-            for _ in 0..20 {
-                assert_ne!(scene.refused(guesser, request.clone()), "rate-limited");
-            }
-            assert_eq!(scene.refused(guesser, request.clone()), "rate-limited");
-            let answer = scene.ask(guesser, json!({"type": "create"}));
-            assert_eq!(answer["type"], "created", "a drawn name looks nothing up");
-            scene.ask(guesser, json!({"type": "leave"}));
-            scene.cut(second);
-            let answer = scene.ask(
-                guesser,
-                json!({"type": "resume", "room": "kitchen", "token": joined["token"]}),
-            );
-            assert_eq!(
-                answer["type"], "resumed",
-                "who proves a seat guesses nothing"
-            );
-        }
-    }
-
-    #[test]
     fn a_signal_goes_to_the_other_seat_byte_for_byte() {
         let mut scene = Scene::new();
         let [(first, created), (second, joined)] = scene.pair("kitchen");
@@ -550,6 +492,38 @@ mod tests {
         assert_eq!(scene.ask(idle, json!({"type": "ping"}))["type"], "pong");
         scene.pass(Duration::from_secs(1));
         assert_eq!(scene.closed(idle), Some(ErrorCode::JoinTimeout));
+    }
+
+    #[test]
+    fn who_is_awaited_comes_back_though_a_stranger_was_rejected_meanwhile() {
+        for (reason, comes_back) in [("busy", true), ("no-offer", false)] {
+            let mut scene = Scene::new();
+            let [(first, _), (second, joined)] = scene.pair("kitchen");
+            scene.cut(second);
+            scene.pass(Duration::from_secs(20));
+            let stranger = scene.connect();
+            assert_eq!(scene.ask(stranger, join("kitchen", 2))["type"], "joined");
+            // Still talking to the second over their channel.
+            scene.say(
+                first,
+                json!({"type": "reject", "session": session(2), "reason": reason}),
+            );
+            assert_eq!(scene.next(stranger)["detail"], reason);
+            let told = [(); 4].map(|()| scene.next(first)["type"].clone());
+            assert_eq!(
+                told,
+                ["peer-offline", "peer-left", "peer-joined", "peer-left"]
+            );
+            let back = scene.connect();
+            let resume = json!({"type": "resume", "room": "kitchen", "token": joined["token"], "session": session(1)});
+            let answer = scene.ask(back, resume);
+            if comes_back {
+                assert_eq!(answer["session"], session(1), "{answer}");
+                assert_eq!(scene.next(first)["session"], session(1));
+            } else {
+                assert_eq!(answer["code"], "session-reused", "{answer}");
+            }
+        }
     }
 
     #[test]

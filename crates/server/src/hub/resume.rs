@@ -5,6 +5,7 @@ use std::time::Instant;
 use crowfly_protocol::{ErrorCode, RoomName, ServerMessage, SessionId, Token};
 
 use super::{ConnectionId, Event, Hub, refusal::Refusal, room::SeatKey};
+use crate::limits::LookUp;
 
 impl Hub {
     pub(super) fn resume(
@@ -16,34 +17,52 @@ impl Hub {
         session: Option<SessionId>,
     ) -> Result<ServerMessage<'static>, Refusal> {
         self.must_sit_nowhere(from)?;
-        if let Some(key) = self.seat_by_token(&name, &token) {
+        if let Some(key) = self.seat_by_token(&name, &token, session) {
             return Ok(self.resume_seat(key, from, token));
         }
-        if !self.names.contains_key(&name) {
-            self.may_look_up(now, from)?;
-            let key = self.open_room(from, name.clone())?;
-            let token = self.sit_down(from, key, None);
-            return Ok(ServerMessage::Resumed {
-                room: name,
-                token,
-                pairing: None,
-            });
-        }
-        let key = self.free_seat(now, from, &name)?;
-        let Some(session) = session else {
-            return Err(self.look_up_failed(now, from, ErrorCode::BadToken));
-        };
-        let room = &self.rooms[key.room];
-        if room.was_used(&session) && !room.was_torn(&session) {
-            return Err(Refusal::of(ErrorCode::SessionReused));
-        }
-        let token = self.sit_down(from, key, Some(session));
+        let (key, session) = self.another_seat(now, from, &name, session)?;
+        let token = self.sit_down(from, key, session);
         let pairing = self.announce(key);
         Ok(ServerMessage::Resumed {
             room: name,
             token,
             pairing,
         })
+    }
+
+    /// A seat for one whose own is gone, and the pairing it sits down in.
+    fn another_seat(
+        &mut self,
+        now: Instant,
+        from: ConnectionId,
+        name: &RoomName,
+        session: Option<SessionId>,
+    ) -> Result<(SeatKey, Option<SessionId>), Refusal> {
+        // Who names the session that somebody waits for guesses nothing, and is let through however many others do.
+        if let Some(session) = session
+            && let Some(key) = self.seat_kept_for(name, session)
+        {
+            return Ok((key, Some(session)));
+        }
+        if let Err(refusal) = self.may_look_up(now, from, name) {
+            let session = session.ok_or(refusal)?;
+            return Ok((self.open_apart(from, name, session)?, None));
+        }
+        if !self.names.contains_key(name) {
+            if !name.is_drawn() {
+                self.count_look_up(now, self.connections[&from].source, LookUp::Made);
+            }
+            let key = self.open_room(from, name.clone())?;
+            self.rooms[key.room].wait_for(session);
+            return Ok((key, None));
+        }
+        let key = self.free_seat(now, from, name)?;
+        let session =
+            session.ok_or_else(|| self.look_up_refused(now, from, ErrorCode::BadToken))?;
+        if self.rooms[key.room].was_used(&session) {
+            return Err(Refusal::of(ErrorCode::SessionReused));
+        }
+        Ok((key, Some(session)))
     }
 
     /// The seat is still there: its peer is the same as before, on another connection.

@@ -58,7 +58,9 @@ pub(super) struct Room {
     seats: [Option<Seat>; 2],
     /// The pairing; there is one exactly when both seats are taken.
     session: Option<SessionId>,
-    /// The last pairing, when it ended because a seat was lost: a peer that resumes may still be in it.
+    /// The session under which the room is kept apart from all names, `apart.rs`.
+    pub(super) apart: Option<SessionId>,
+    /// The pairing that whoever waits here may still be in: one of its seats was lost, or the whole room with the server.
     torn: Option<SessionId>,
     used: UsedSessions,
 }
@@ -90,6 +92,7 @@ impl Room {
             source,
             seats: [None, None],
             session: None,
+            apart: None,
             torn: None,
             used: UsedSessions::default(),
         }
@@ -146,6 +149,7 @@ impl Room {
         self.session = session;
         if let Some(session) = session {
             self.used.insert(session);
+            self.torn = self.torn.filter(|torn| *torn != session);
         }
     }
 
@@ -159,9 +163,14 @@ impl Room {
         self.used.contains(session)
     }
 
-    /// Whether this is the pairing that a lost connection tore, and that may go on.
-    pub(super) fn was_torn(&self, session: &SessionId) -> bool {
-        self.torn.as_ref() == Some(session)
+    /// The pairing that was torn, and that may go on.
+    pub(super) fn torn(&self) -> Option<SessionId> {
+        self.torn
+    }
+
+    /// Whoever waits here may be in this pairing.
+    pub(super) fn wait_for(&mut self, torn: Option<SessionId>) {
+        self.torn = torn;
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     room::{Place, Presence, Room, Seat, SeatKey, Side},
     timers::Timer,
 };
+use crate::limits::{LookUp, Source};
 
 impl Hub {
     pub(super) fn seat_of(&self, connection: ConnectionId) -> Result<SeatKey, Refusal> {
@@ -37,7 +38,7 @@ impl Hub {
         from: ConnectionId,
         name: &RoomName,
     ) -> Result<SeatKey, Refusal> {
-        self.may_look_up(now, from)?;
+        self.may_look_up(now, from, name)?;
         let code = match self.names.get(name) {
             Some(&room) => match self.rooms[room].free_side() {
                 Some(side) => return Ok(SeatKey { room, side }),
@@ -47,16 +48,53 @@ impl Hub {
             None if name.is_drawn() => ErrorCode::RoomNotFound,
             None => ErrorCode::RoomUnavailable,
         };
-        Err(self.look_up_failed(now, from, code))
+        Err(self.look_up_refused(now, from, code))
     }
 
-    pub(super) fn seat_by_token(&self, name: &RoomName, token: &Token) -> Option<SeatKey> {
-        let &room = self.names.get(name)?;
-        let side = self.rooms[room].side_of(token)?;
-        Some(SeatKey { room, side })
+    /// The seat of a token, in the room of this name or the one that was kept apart for this session.
+    pub(super) fn seat_by_token(
+        &self,
+        name: &RoomName,
+        token: &Token,
+        session: Option<SessionId>,
+    ) -> Option<SeatKey> {
+        self.rooms_of(name, session)
+            .into_iter()
+            .flatten()
+            .find_map(|room| {
+                let side = self.rooms[room].side_of(token)?;
+                Some(SeatKey { room, side })
+            })
+    }
+
+    /// The free seat opposite a peer that waits for this very session.
+    pub(super) fn seat_kept_for(&self, name: &RoomName, session: SessionId) -> Option<SeatKey> {
+        self.rooms_of(name, Some(session))
+            .into_iter()
+            .flatten()
+            .find_map(|room| {
+                let side = self.rooms[room].free_side()?;
+                (self.rooms[room].torn() == Some(session)).then_some(SeatKey { room, side })
+            })
+    }
+
+    fn rooms_of(&self, name: &RoomName, session: Option<SessionId>) -> [Option<usize>; 2] {
+        let apart = session.and_then(|session| self.apart.get(&(name.clone(), session)));
+        [self.names.get(name).copied(), apart.copied()]
     }
 
     pub(super) fn open_room(
+        &mut self,
+        from: ConnectionId,
+        name: RoomName,
+    ) -> Result<SeatKey, Refusal> {
+        let key = self.new_room(from, name.clone())?;
+        self.names.insert(name, key.room);
+        Ok(key)
+    }
+
+    /// A room that nothing leads to yet.
+    pub(super) fn new_room(
         &mut self,
         from: ConnectionId,
         name: RoomName,
@@ -67,8 +105,7 @@ impl Hub {
         {
             return Err(Refusal::of(ErrorCode::TooManyRooms));
         }
-        let room = self.rooms.insert(Room::new(name.clone(), source));
-        self.names.insert(name, room);
+        let room = self.rooms.insert(Room::new(name, source));
         self.sources.room_opened(source);
         self.event(Event::RoomOpened);
         Ok(SeatKey {
@@ -110,31 +147,35 @@ impl Hub {
         pairing
     }
 
-    pub(super) fn may_look_up(&self, now: Instant, from: ConnectionId) -> Result<(), Refusal> {
-        if self
-            .sources
-            .may_look_up(self.connections[&from].source, now)
-        {
+    pub(super) fn may_look_up(
+        &self,
+        now: Instant,
+        from: ConnectionId,
+        name: &RoomName,
+    ) -> Result<(), Refusal> {
+        let source = self.connections[&from].source;
+        if self.sources.may_look_up(source, now, !name.is_drawn()) {
             Ok(())
         } else {
             Err(Refusal::TOO_MANY_LOOK_UPS)
         }
     }
 
-    pub(super) fn look_up_failed(
+    pub(super) fn look_up_refused(
         &mut self,
         now: Instant,
         from: ConnectionId,
         code: ErrorCode,
     ) -> Refusal {
-        if self
-            .sources
-            .look_up_failed(self.connections[&from].source, now)
-        {
+        self.count_look_up(now, self.connections[&from].source, LookUp::Refused);
+        Refusal::of(code)
+    }
+
+    pub(super) fn count_look_up(&mut self, now: Instant, source: Source, outcome: LookUp) {
+        if self.sources.looked_up(source, now, outcome) {
             self.timers
                 .arm(now + self.config.failed_look_ups.window, Timer::Sweep);
         }
-        Refusal::of(code)
     }
 
     pub(super) fn draw_name(&mut self) -> RoomName {

@@ -34,6 +34,8 @@ pub(crate) struct Connection {
     socket: Arc<Socket>,
     reader: OwnedReadHalf,
     decoder: Decoder,
+    /// The message that had been begun when the bytes read last were through, as the decoder numbers it.
+    unfinished: Option<u32>,
     /// The handler knows that this client is gone.
     reported: bool,
     /// What the client says no longer matters: it broke the protocol or is being closed.
@@ -54,6 +56,7 @@ impl Connection {
             socket,
             reader,
             decoder,
+            unfinished: None,
             reported: false,
             deaf: false,
             _permits: permits,
@@ -110,6 +113,16 @@ impl Connection {
         if let Err(violation) = fed {
             self.deaf = true;
             burst.close(socket, violation.code, violation.reason);
+        }
+        self.note_unfinished();
+    }
+
+    /// A message has its time from its first byte, however many more come: the one sweep over all clients watches that.
+    fn note_unfinished(&mut self) {
+        let unfinished = self.decoder.unfinished();
+        if unfinished != self.unfinished {
+            self.unfinished = unfinished;
+            self.socket.outbox().unfinished_since = unfinished.map(|_| Instant::now());
         }
     }
 

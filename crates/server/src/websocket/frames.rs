@@ -56,6 +56,8 @@ pub(crate) struct Decoder {
     message: Vec<u8>,
     /// What the unfinished message is, and how many fragments it has so far.
     fragmented: Option<(Data, u32)>,
+    /// How often nothing was unfinished but for the bytes at hand. May wrap: compared for equality only.
+    finished: u32,
 }
 
 impl Decoder {
@@ -65,7 +67,13 @@ impl Decoder {
             frame: Vec::new(),
             message: Vec::new(),
             fragmented: None,
+            finished: 0,
         }
+    }
+
+    /// Whether a message or a frame between messages was begun and is not at its end. As long as it is the same one, so is the number.
+    pub(crate) fn unfinished(&self) -> Option<u32> {
+        (!self.frame.is_empty() || self.fragmented.is_some()).then_some(self.finished)
     }
 
     /// Hands every message that `bytes` completes to `sink`, until it breaks. `bytes` are unmasked in place.
@@ -112,7 +120,11 @@ impl Decoder {
             };
             unmask(payload, header.mask.unwrap_or_default());
             used = start + length;
-            if self.frame_received(&header, payload, sink)?.is_break() {
+            let went = self.frame_received(&header, payload, sink)?;
+            if self.fragmented.is_none() {
+                self.finished = self.finished.wrapping_add(1);
+            }
+            if went.is_break() {
                 return Ok(bytes.len());
             }
         }
@@ -309,6 +321,30 @@ mod tests {
                 "an idle decoder owns no memory"
             );
         }
+    }
+
+    #[test]
+    fn what_is_unfinished_is_told_from_what_comes_after_it() {
+        let mut decoder = Decoder::new(65536);
+        let mut feed = |bytes: &[u8]| {
+            decode(&mut decoder, bytes, bytes.len()).expect("no violation");
+            decoder.unfinished()
+        };
+        let (text, ping) = (frame(1, true, b"Hello"), frame(9, true, b""));
+        assert_eq!(feed(&text), None);
+        let begun = feed(&text[..1]);
+        assert!(begun.is_some(), "the first byte of a frame");
+        assert_eq!(feed(&text[1..10]), begun);
+        let next = feed(&[&text[10..], &text[..3]].concat());
+        assert!(next.is_some() && next != begun, "another one");
+        assert_eq!(feed(&text[3..]), None);
+        let fragmented = feed(&frame(1, false, b"a"));
+        assert!(fragmented.is_some());
+        for more in [&frame(0, false, b"")[..], &ping, &ping[..3], &ping[3..]] {
+            assert_eq!(feed(more), fragmented, "a message goes on");
+        }
+        let last = frame(0, true, b"b");
+        assert_eq!(feed(&[&last[..], &ping].concat()), None);
     }
 
     #[test]

@@ -66,6 +66,9 @@ pub struct SocketLimits {
     pub ping_interval: Duration,
     /// Something must be heard after a ping within this time. Beyond: close 1008 `ping-timeout`.
     pub ping_timeout: Duration,
+    /// A message must be at its end so long after its first byte, and so must a frame between messages. Beyond: close 1008
+    /// `message-timeout`.
+    pub message_timeout: Duration,
     /// How long a client may take to answer a close before its socket is dropped.
     pub close_timeout: Duration,
 }
@@ -77,6 +80,7 @@ impl Default for SocketLimits {
             max_queued: 1024 * 1024,
             ping_interval: Duration::from_secs(25),
             ping_timeout: Duration::from_secs(8),
+            message_timeout: Duration::from_secs(10),
             close_timeout: Duration::from_secs(2),
         }
     }
@@ -230,6 +234,7 @@ impl Sockets {
             .limits
             .ping_timeout
             .min(self.limits.close_timeout)
+            .min(self.limits.message_timeout)
             .min(self.limits.ping_interval);
         let tick = (shortest / 32).max(Duration::from_millis(1));
         loop {
@@ -271,7 +276,10 @@ impl Sockets {
         if outbox.pinged.is_some() && socket.heard.load(Ordering::Relaxed) {
             outbox.pinged = None;
         }
+        let begun = outbox.unfinished_since;
+        let too_slow = |since| now.duration_since(since) >= self.limits.message_timeout;
         let dirty = match outbox.pinged {
+            _ if begun.is_some_and(too_slow) => outbox.close(1008, "message-timeout", now),
             Some(since) if now.duration_since(since) >= self.limits.ping_timeout => {
                 outbox.close(1008, "ping-timeout", now)
             }

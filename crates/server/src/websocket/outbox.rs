@@ -53,6 +53,8 @@ pub(super) struct Outbox {
     task: Option<Waker>,
     /// Our ping was sent then and nothing was heard since.
     pub(super) pinged: Option<Instant>,
+    /// The client has begun a message then and not ended it.
+    pub(super) unfinished_since: Option<Instant>,
     /// When the last ping was sent, or the connection opened.
     pub(super) last_ping: Instant,
     /// Why we closed, as code and reason, once.
@@ -73,6 +75,7 @@ impl Outbox {
             dirty: false,
             task: None,
             pinged: None,
+            unfinished_since: None,
             last_ping: now,
             closed_with: None,
             written: 0,

@@ -32,6 +32,7 @@ pub(crate) enum Act {
     Reject {
         who: usize,
         session: Option<u8>,
+        busy: bool,
     },
     Ping {
         who: usize,
@@ -44,6 +45,11 @@ pub(crate) enum Act {
         ticket: usize,
         name: Option<usize>,
         with_session: bool,
+    },
+    /// Two come back to one pairing, as after an outage.
+    BothResume {
+        who: usize,
+        ticket: usize,
     },
     Garbage {
         who: usize,
@@ -83,12 +89,14 @@ fn act() -> impl Strategy<Value = Act> {
         ),
         20 => (who(), prop::option::weighted(0.1, session())).prop_map(|(who, session)| Act::Signal { who, session }),
         3 => who().prop_map(|who| Act::Leave { who }),
-        3 => (who(), prop::option::weighted(0.2, session())).prop_map(|(who, session)| Act::Reject { who, session }),
+        3 => (who(), prop::option::weighted(0.2, session()), any::<bool>())
+            .prop_map(|(who, session, busy)| Act::Reject { who, session, busy }),
         2 => who().prop_map(|who| Act::Destroy { who }),
         1 => who().prop_map(|who| Act::Ping { who }),
         10 => (who(), any::<usize>(), prop::option::weighted(0.2, any::<usize>()), any::<bool>()).prop_map(
             |(who, ticket, name, with_session)| Act::Resume { who, ticket, name, with_session }
         ),
+        4 => (who(), any::<usize>()).prop_map(|(who, ticket)| Act::BothResume { who, ticket }),
         1 => who().prop_map(|who| Act::Garbage { who }),
         1 => who().prop_map(|who| Act::Binary { who }),
         8 => (prop_oneof![0..1_000_u64, 1_000..12_000_u64, Just(20_000), Just(70_000)], any::<bool>())

@@ -79,6 +79,9 @@ impl<'s> History<'s> {
         for act in acts {
             self.act(act)?;
             self.nothing_leaks()?;
+            for kind in self.model.apart() {
+                *self.seen.borrow_mut().entry(kind.to_owned()).or_default() += 1;
+            }
         }
         for connection in self.model.connections() {
             self.cut(connection)?;
@@ -111,13 +114,27 @@ impl<'s> History<'s> {
             Act::Resume { who, .. } => {
                 self.with(Wish::Standing, who, |this, from| this.resume(from, act))
             }
+            Act::BothResume { who, ticket } => {
+                let Some(ticket) = self.ticket(ticket) else {
+                    return Ok(());
+                };
+                let (room, token, session) = (&ticket.room, &ticket.token, &ticket.session);
+                let request =
+                    json!({"type": "resume", "room": room, "token": token, "session": session});
+                for _ in 0..2 {
+                    let request = request.clone();
+                    self.with(Wish::Standing, who, |this, from| this.ask(from, request))?;
+                }
+                Ok(())
+            }
             Act::Signal { who, session } => self.with(Wish::Seated, who, |this, from| {
                 let session = this.session(from, session);
                 this.signal(from, &session)
             }),
-            Act::Reject { who, session } => self.with(Wish::Seated, who, |this, from| {
+            Act::Reject { who, session, busy } => self.with(Wish::Seated, who, |this, from| {
                 let session = this.session(from, session);
-                let request = json!({"type": "reject", "session": session, "reason": "no-offer"});
+                let reason = if busy { "busy" } else { "no-offer" };
+                let request = json!({"type": "reject", "session": session, "reason": reason});
                 this.ask(from, request)
             }),
             Act::Leave { who } => self.with(Wish::Seated, who, |this, from| {

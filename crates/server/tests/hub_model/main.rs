@@ -89,6 +89,8 @@ const WHAT_CAN_HAPPEN: &[&str] = &[
     "resumed alone",
     "resumed its seat",
     "resumed its session",
+    "waits apart",
+    "met apart",
 ];
 
 fn variable(name: &str) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! What `docs/protocol.md` says, in lists.
 
+mod names;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -9,11 +11,10 @@ use crowfly_protocol::{ErrorCode, RoomName, SessionId};
 use crowfly_server::hub::Stats;
 use serde_json::{Value, json};
 
-use crate::{MOST_FAILURES, MOST_ROOMS, MOST_ROOMS_OF_A_SOURCE};
+use crate::{MOST_ROOMS, MOST_ROOMS_OF_A_SOURCE};
 
 const WITHOUT_A_ROOM: Duration = Duration::from_secs(10);
 const SEAT_KEPT: Duration = Duration::from_secs(20);
-const FAILURES_COUNT: Duration = Duration::from_secs(60);
 
 /// Who is told what, in order, and who is closed. The order between connections means nothing.
 #[derive(Debug, Default, PartialEq)]
@@ -45,8 +46,8 @@ pub(crate) struct Model {
     now: Duration,
     connections: BTreeMap<u64, Connection>,
     rooms: Vec<Room>,
-    /// By source: how many failed, and since when they count.
-    failures: BTreeMap<u8, (u32, Duration)>,
+    /// By source: how many look-ups were refused, how many made a room of a chosen name, and since when they count.
+    look_ups: BTreeMap<u8, (u32, u32, Duration)>,
 }
 
 #[derive(Debug)]
@@ -59,10 +60,12 @@ struct Connection {
 #[derive(Debug)]
 struct Room {
     name: String,
+    /// The one session that leads here, if the name does not.
+    apart: Option<String>,
     maker: u8,
     members: Vec<Member>,
     session: Option<String>,
-    /// The pairing a lost connection ended.
+    /// The pairing a lost connection ended, or that one who came back named; whoever names it may sit down opposite.
     torn: Option<String>,
     used: BTreeSet<String>,
 }
@@ -90,6 +93,15 @@ impl Model {
 
     pub(crate) fn names(&self) -> Vec<String> {
         self.rooms.iter().map(|room| room.name.clone()).collect()
+    }
+
+    /// What there is of rooms that no name leads to, in the words of `WHAT_CAN_HAPPEN`.
+    pub(crate) fn apart(&self) -> impl Iterator<Item = &'static str> {
+        let apart = self.rooms.iter().filter(|room| room.apart.is_some());
+        apart.map(|room| match room.members.len() {
+            2 => "met apart",
+            _ => "waits apart",
+        })
     }
 
     pub(crate) fn is_seated(&self, connection: u64) -> bool {
@@ -146,6 +158,7 @@ impl Model {
             self.rooms[room].members[member].reach = Reach::LostSince(self.now);
             let peer = self.rooms[room].members[member].peer.clone();
             self.tell_other(room, member, json!({"type": "peer-offline", "peer": peer}));
+            self.claim_name(room);
         }
         self.connections.remove(&connection);
     }
@@ -212,15 +225,16 @@ impl Model {
         let name = match request["room"].as_str() {
             Some(name) if is_drawn(name) => return Err("invalid-room-name"),
             Some(name) => {
-                self.may_look_up(from)?;
+                self.may_look_up(from, name)?;
                 if self.room(name).is_some() {
                     return self.failed(from, "room-taken");
                 }
+                self.count(self.connections[&from].source, [0, 1]);
                 name
             }
             None => drawn["room"].as_str().unwrap_or("a drawn name"),
         };
-        let room = self.open(from, name)?;
+        let room = self.open(from, name, None)?;
         self.sit(room, from, drawn);
         Ok(Some(
             json!({"type": "created", "room": name, "token": drawn["token"]}),
@@ -231,13 +245,7 @@ impl Model {
         self.nowhere(from)?;
         let name = request["room"].as_str().expect("a name");
         let session = request["session"].as_str().expect("a session");
-        let own = self.room(name).and_then(|room| {
-            let member = self.rooms[room]
-                .members
-                .iter()
-                .position(|member| member.token == request["token"])?;
-            Some((room, member))
-        });
+        let own = self.seat_of_token(name, None, &request["token"]);
         let room = match own {
             Some((room, _)) => room,
             None => self.find_a_seat(from, name)?,
@@ -258,35 +266,66 @@ impl Model {
     fn resume(&mut self, from: u64, request: &Value, drawn: &Value) -> Answer {
         self.nowhere(from)?;
         let name = request["room"].as_str().expect("a name");
-        let Some(room) = self.room(name) else {
-            self.may_look_up(from)?;
-            let room = self.open(from, name)?;
-            self.sit(room, from, drawn);
-            let token = &drawn["token"];
-            return Ok(Some(
-                json!({"type": "resumed", "room": name, "token": token, "peer": null, "session": null}),
-            ));
-        };
-        let members = &self.rooms[room].members;
-        if let Some(member) = members
-            .iter()
-            .position(|member| member.token == request["token"])
-        {
+        let session = request["session"].as_str();
+        if let Some((room, member)) = self.seat_of_token(name, session, &request["token"]) {
             return Ok(Some(self.resume_seat(room, member, from)));
         }
-        let room = self.find_a_seat(from, name)?;
-        let Some(session) = request["session"].as_str() else {
-            return self.failed(from, "bad-token");
+        let (room, session) = self.another_seat(from, name, session)?;
+        let (peer, session) = match session {
+            Some(session) => self.pair_or_wait(room, from, &session, drawn),
+            None => {
+                self.sit(room, from, drawn);
+                (Value::Null, Value::Null)
+            }
         };
-        let torn = self.rooms[room].torn.as_deref() == Some(session);
-        if self.rooms[room].used.contains(session) && !torn {
-            return Err("session-reused");
-        }
-        let (peer, session) = self.pair_or_wait(room, from, session, drawn);
         let token = &drawn["token"];
         Ok(Some(
             json!({"type": "resumed", "room": name, "token": token, "peer": peer, "session": session}),
         ))
+    }
+
+    /// Where one that comes back sits down when its own seat is gone, and in which pairing.
+    fn another_seat(
+        &mut self,
+        from: u64,
+        name: &str,
+        session: Option<&str>,
+    ) -> Result<(usize, Option<String>), &'static str> {
+        if let Some(session) = session {
+            let awaits = |&room: &usize| {
+                let room = &self.rooms[room];
+                room.members.len() == 1 && room.torn.as_deref() == Some(session)
+            };
+            let there = [self.room(name), self.room_apart(name, session)];
+            if let Some(room) = there.into_iter().flatten().find(awaits) {
+                return Ok((room, Some(session.to_owned())));
+            }
+        }
+        if let Err(code) = self.may_look_up(from, name) {
+            let session = session.ok_or(code)?;
+            if self.room_apart(name, session).is_some() {
+                return Err(code);
+            }
+            let room = self.open(from, name, Some(session))?;
+            self.rooms[room].torn = Some(session.to_owned());
+            return Ok((room, None));
+        }
+        if self.room(name).is_none() {
+            if !is_drawn(name) {
+                self.count(self.connections[&from].source, [0, 1]);
+            }
+            let room = self.open(from, name, None)?;
+            self.rooms[room].torn = session.map(str::to_owned);
+            return Ok((room, None));
+        }
+        let room = self.find_a_seat(from, name)?;
+        let Some(session) = session else {
+            return self.failed(from, "bad-token");
+        };
+        if self.rooms[room].used.contains(session) {
+            return Err("session-reused");
+        }
+        Ok((room, Some(session.to_owned())))
     }
 
     fn resume_seat(&mut self, room: usize, member: usize, from: u64) -> Value {
@@ -337,7 +376,11 @@ impl Model {
             other.reach,
             self.rooms[room].name.clone(),
         );
+        let torn = self.rooms[room].torn.clone();
         self.free(room, 1 - member, "rejected");
+        if request["reason"] == "busy" {
+            self.rooms[room].torn = torn;
+        }
         if let Reach::Online(rejected) = reach {
             let left = json!({"type": "left", "room": name, "reason": "rejected", "detail": request["reason"]});
             self.tell(rejected, left);
@@ -377,7 +420,7 @@ impl Model {
     }
 
     fn find_a_seat(&mut self, from: u64, name: &str) -> Result<usize, &'static str> {
-        self.may_look_up(from)?;
+        self.may_look_up(from, name)?;
         let code = match self.room(name) {
             Some(room) if self.rooms[room].members.len() < 2 => return Ok(room),
             _ if !is_drawn(name) => "room-unavailable",
@@ -387,7 +430,7 @@ impl Model {
         self.failed(from, code)
     }
 
-    fn open(&mut self, from: u64, name: &str) -> Result<usize, &'static str> {
+    fn open(&mut self, from: u64, name: &str, apart: Option<&str>) -> Result<usize, &'static str> {
         let maker = self.connections[&from].source;
         let made = self.rooms.iter().filter(|room| room.maker == maker).count();
         if self.rooms.len() == MOST_ROOMS || made == MOST_ROOMS_OF_A_SOURCE as usize {
@@ -395,6 +438,7 @@ impl Model {
         }
         self.rooms.push(Room {
             name: name.to_owned(),
+            apart: apart.map(str::to_owned),
             maker,
             members: Vec::new(),
             session: None,
@@ -430,7 +474,7 @@ impl Model {
         let joined = &mut self.rooms[room];
         joined.used.insert(session.to_owned());
         joined.session = Some(session.to_owned());
-        joined.torn = None;
+        joined.torn = joined.torn.take().filter(|torn| torn != session);
         let [other, own] = [
             joined.members[0].peer.clone(),
             joined.members[1].peer.clone(),
@@ -461,6 +505,7 @@ impl Model {
         {
             connection.without_a_room_since = self.now;
         }
+        self.claim_name(room);
     }
 
     /// Closes the connection that still has a seat somebody else proved to be its own.
@@ -505,33 +550,6 @@ impl Model {
         } else {
             Ok(())
         }
-    }
-
-    fn may_look_up(&self, from: u64) -> Result<(), &'static str> {
-        match self.failures.get(&self.connections[&from].source) {
-            Some(&(count, since))
-                if count >= MOST_FAILURES && self.now < since + FAILURES_COUNT =>
-            {
-                Err("rate-limited")
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn failed<T>(&mut self, from: u64, code: &'static str) -> Result<T, &'static str> {
-        let (count, since) = self
-            .failures
-            .entry(self.connections[&from].source)
-            .or_insert((0, self.now));
-        if self.now >= *since + FAILURES_COUNT {
-            (*count, *since) = (0, self.now);
-        }
-        *count += 1;
-        Err(code)
-    }
-
-    fn room(&self, name: &str) -> Option<usize> {
-        self.rooms.iter().position(|room| room.name == name)
     }
 
     /// Room and member of a connection.

@@ -24,8 +24,24 @@ impl Pair {
         Self::of(Client::connect(server), Client::connect(server))
     }
 
-    pub(crate) fn of(mut creator: Client, mut joiner: Client) -> Self {
-        let (room, creators) = create(&mut creator);
+    pub(crate) fn of(mut creator: Client, joiner: Client) -> Self {
+        let made = create(&mut creator);
+        Self::in_room(made, creator, joiner)
+    }
+
+    /// In a room of a chosen name.
+    pub(crate) fn named(mut creator: Client, joiner: Client, name: &str) -> Self {
+        let created = creator.ask(json!({ "type": "create", "room": name }));
+        assert_eq!(created["type"], "created", "{created}");
+        let made = (text(&created["room"]), text(&created["token"]));
+        Self::in_room(made, creator, joiner)
+    }
+
+    fn in_room(
+        (room, creators): (String, String),
+        mut creator: Client,
+        mut joiner: Client,
+    ) -> Self {
         let session = new_session();
         let joined = joiner.ask(join(&room, &session));
         assert_eq!(joined["type"], "joined", "{joined}");

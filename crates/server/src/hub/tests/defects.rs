@@ -36,6 +36,9 @@ fn rooms_leak_when_sockets_drop() {
         scene.cut(second);
     }
     scene.pass(Duration::from_secs(20));
+    assert_eq!(scene.hub.stats().rooms, 0);
+    // Nor is it remembered for ever who made them.
+    scene.pass(Duration::from_secs(60));
     assert!(scene.is_empty(), "{:?}", scene.hub.stats());
 }
 

@@ -1,6 +1,7 @@
 //! The hub as a whole: connections and their limits. Rules of single requests are tested where they stand.
 
 mod defects;
+mod guessing;
 pub(super) mod scene;
 
 use std::{net::Ipv4Addr, time::Duration};
