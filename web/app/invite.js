@@ -4,7 +4,7 @@
 import { announce, el, flight, icon, setText } from "./dom.js";
 
 /**
- * @param {{ link: string, name: string }} room
+ * @param {{ link: string, code: string | null, open: boolean }} room
  * @param {{ steps: boolean }} options in step mode the link says so too
  */
 export function inviteView(room, { steps }) {
@@ -33,7 +33,9 @@ export function inviteView(room, { steps }) {
     el("p", { class: "hint" }, "Send this link to one person. Whoever opens it first is connected to you."),
     link,
     el("div", { class: "row" }, copy, share),
-    el("p", { class: "hint" }, "Or tell them the name: ", el("bdi", { class: "name", test: "room-name" }, room.name)));
+    room.code && el("p", { class: "hint" }, room.open ? "Or tell them the name: " : "Or tell them the code: ",
+      el("bdi", { class: "name", test: "room-name" }, room.code)),
+    !room.open && el("p", { class: "hint" }, "Link and code hold a secret that the server never sees: with it your browsers know each other."));
   return {
     element,
     focus: () => heading.focus(),

@@ -5,7 +5,7 @@
  */
 import { createRoom, joinRoom, missing, parseRoom, prepare } from "../client/index.js";
 import { el, focusOn } from "./dom.js";
-import { chooseSteps, forgetSeat, keepSeat, seatToken, stepsChosen } from "./memory.js";
+import { chooseSteps, forgetSeat, keepKey, keepSeat, keptKey, seatToken, stepsChosen } from "./memory.js";
 import { problemOf } from "./problem.js";
 import { RoomView } from "./room-view.js";
 import { startView } from "./start.js";
@@ -38,10 +38,14 @@ route();
 
 /** Shows what the address asks for. */
 function route() {
-  const target = location.hash.slice(1);
-  if (here && target && nameIn(location.href) === here.room.name && !here.room.closed) return;
+  const target = location.href;
+  const place = placeIn(target);
+  if (place?.key) keepKey(place.name, place.key);
+  // A secret in the address would stay in the browser's history, and be seen by whoever looks at the screen.
+  if (place?.key || place?.words) history.replaceState(null, "", `${location.pathname}${location.search}#${place.name}`);
+  if (here && place?.name === here.room.name && !here.room.closed) return;
   void close();
-  if (target && !missing().length) void join(location.href);
+  if (location.hash.length > 1 && !missing().length) void join(target);
   else showStart();
 }
 
@@ -86,11 +90,13 @@ async function join(target, { fromStart = false } = {}) {
   const { signal } = newAttempt();
   const steps = stepsChosen();
   try {
-    const { name, server } = parseRoom(target);
+    const { name, server, words, key } = parseRoom(target);
     if (server && new URL(server).origin !== location.origin) throw Object.assign(new Error(), { code: "other-server" });
     if (!fromStart) showJoining(name);
     // A tab that held a seat here before takes it back.
-    const joined = joinRoom(name, { steps, signal, token: seatToken(name) ?? undefined }).then((room) => seated(room, signal));
+    const kept = key ?? keptKey(name);
+    const place = words ? target : kept ? `#${name}.${kept}` : name;
+    const joined = joinRoom(place, { steps, signal, token: seatToken(name) ?? undefined }).then((room) => seated(room, signal));
     const [room, board] = await Promise.all([joined, loadBoard(steps)]);
     if (!steps) await connectedSoon(room);
     signal.throwIfAborted();
@@ -98,7 +104,7 @@ async function join(target, { fromStart = false } = {}) {
     return null;
   } catch (error) {
     const problem = failed(error, signal);
-    if (problem && !fromStart) showStart({ typed: nameIn(target) ?? "", failed: { form: "join", problem }, focus: true });
+    if (problem && !fromStart) showStart({ typed: typedAs(target), failed: { form: "join", problem }, focus: true });
     return problem;
   }
 }
@@ -110,6 +116,10 @@ async function join(target, { fromStart = false } = {}) {
  */
 function seated(room, signal) {
   keepSeat(room);
+  const { name, key } = parseRoom(room.link);
+  if (key) keepKey(name, key);
+  // A secret that is none is not tried again.
+  room.addEventListener("close", ({ reason }) => { if (reason === "not-verified" || reason === "burned") forgetSeat(name); });
   signal.addEventListener("abort", () => forgetSeat(room.name));
   return room;
 }
@@ -148,7 +158,7 @@ function enter(room, steps) {
   void close();
   // A server that has forgotten the room issues a new token.
   room.addEventListener("signaling", () => keepSeat(room));
-  const { hash } = new URL(room.link);
+  const hash = `#${encodeURIComponent(room.name)}`;
   // Back leads to the start page; a reload leads into the room again.
   if (location.hash !== hash) history.pushState(null, "", hash);
   if (last && last.name !== room.name) forget();
@@ -238,10 +248,16 @@ function show(element, view) {
   main.replaceChildren(element);
 }
 
+/** What stands in the field after a link has failed: no key, which this tab has kept, but every word. @param {string} target */
+function typedAs(target) {
+  const place = placeIn(target);
+  return place ? [place.name, ...(place.words ?? [])].join("-") : "";
+}
+
 /** @param {string} target */
-function nameIn(target) {
+function placeIn(target) {
   try {
-    return parseRoom(target).name;
+    return parseRoom(target);
   } catch {
     return null;
   }

@@ -1,13 +1,18 @@
 /**
  * What this tab and this browser remember. Storage may be forbidden: then nothing is remembered and everything else still works.
  *
- * A seat's token and the draft lie in sessionStorage, which survives a reload and a crash of the tab but is seen by no other tab.
+ * A seat's token, the key of a sealed room and the draft lie in sessionStorage, which survives a reload and a crash of the tab but is seen by
+ * no other tab. The address would keep the key in the browser's history.
  */
 
 const STEPS = "crowfly-steps";
 const DRAFT = "crowfly-draft";
 /** @param {string} room */
 const seatKey = (room) => `crowfly-seat:${room}`;
+/** @param {string} room */
+const secretKey = (room) => `crowfly-key:${room}`;
+/** @type {Map<string, string>} the keys of this page, where storage is forbidden */
+const keys = new Map();
 
 /**
  * The token of a seat this tab held in the room, or null.
@@ -22,9 +27,21 @@ export function keepSeat({ name, token }) {
   attempt(() => sessionStorage.setItem(seatKey(name), token));
 }
 
-/** @param {string} room */
+/** The key of a sealed room that was opened in this tab, or null. @param {string} room */
+export function keptKey(room) {
+  return keys.get(room) ?? attempt(() => sessionStorage.getItem(secretKey(room)));
+}
+
+/** @param {string} room @param {string} key */
+export function keepKey(room, key) {
+  keys.set(room, key);
+  attempt(() => sessionStorage.setItem(secretKey(room), key));
+}
+
+/** And the key with it. @param {string} room */
 export function forgetSeat(room) {
-  attempt(() => sessionStorage.removeItem(seatKey(room)));
+  keys.delete(room);
+  for (const kept of [seatKey(room), secretKey(room)]) attempt(() => sessionStorage.removeItem(kept));
 }
 
 let draft = attempt(() => sessionStorage.getItem(DRAFT)) ?? "";

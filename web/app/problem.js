@@ -12,6 +12,7 @@ const WORDS = {
   "room-unavailable": ["Nobody is waiting in a room of this name, or two people are in it already.", "Check the name and ask the other person to open the room first. You can also make it yourself."],
   "room-taken": ["A room of this name exists already.", "Take another name, or join that room."],
   "invalid-room-name": ["This is not a room name.", "1 to 64 letters and digits of any language, “-” and “_”. A whole link works too."],
+  "not-verified": ["Somebody came who does not share the secret of this room, or somebody in between has changed what was said.", "They were turned away. If it was your friend, send the whole link again."],
   "rate-limited": ["The server asks you to slow down.", "Wait a minute, then try again."],
   "other-server": ["This link belongs to another server.", "Open it in the address bar of your browser."],
 };
@@ -51,7 +52,8 @@ export function endingOf(reason) {
     replaced: "This room was opened in another tab or window, which has taken this seat.",
     rejected: "The other side has ended this pairing.",
     other: "The other side has ended this pairing.",
-    "not-verified": "The other side could not verify this one.",
+    "not-verified": "Your link or code is not that of the room, or somebody in between has changed what was said. Ask for the link again.",
+    burned: "Three came who did not know the secret of this room, so it was closed. Its link and code are worth nothing now: make a new room.",
     busy: "The other person is still talking to somebody else.",
     "no-offer": "The other side saw no offer in time.",
     failed: "No direct way to the other person was found. A firewall or NAT keeps the two of you apart: try another network on one side.",

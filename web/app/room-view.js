@@ -128,7 +128,9 @@ export class RoomView {
     this.transcript.section("Somebody is here");
     this.#details.follow(peer, signal);
     this.#board?.follow(peer, signal);
-    this.#status.verified(peer.verified);
+    // In a sealed room there is nothing to say before it is so.
+    if (this.#room.open || peer.verified) this.#status.verified(peer.verified);
+    peer.addEventListener("open", () => this.#status.verified(peer.verified), { signal });
     for (const type of /** @type {const} */ (["state", "open", "close"])) peer.addEventListener(type, () => this.#refresh(), { signal });
     peer.addEventListener("message", (event) => this.#received(event), { signal });
     peer.addEventListener("incoming", ({ incoming }) => { this.#composer.coming = incoming; }, { signal });
@@ -147,8 +149,8 @@ export class RoomView {
     if (peer !== this.#peer) return;
     this.#unpair(reason);
     this.element.dataset.chat = "true";
-    // A failure has been told as an error already, with what to try.
-    if (reason !== "failed") this.transcript.system(partingOf(reason), "warn");
+    // These have been told as an error already, with what to try.
+    if (reason !== "failed" && reason !== "not-verified") this.transcript.system(partingOf(reason), "warn");
     this.#board?.part();
     this.#status.clear();
     const lost = document.activeElement === document.body || this.#composer.focused || this.#board?.focused;
@@ -201,7 +203,8 @@ export class RoomView {
     this.#ended.replaceChildren(el("h2", { tabindex: -1 }, "You are no longer in this room"), el("p", {}, text),
       el("div", { class: "row" },
         // The seat taken over elsewhere has a new token, which this tab does not know.
-        reason !== "replaced" && el("button", { class: "primary", type: "button", test: "rejoin", click: this.#on.onRejoin }, "Join again"),
+        // Nor is a secret of use that is not the room's, or of a room that is gone.
+        !["replaced", "not-verified", "burned"].includes(reason) && el("button", { class: "primary", type: "button", test: "rejoin", click: this.#on.onRejoin }, "Join again"),
         el("button", { type: "button", test: "to-start", click: this.#on.onLeave }, "Start page")));
     this.#ended.hidden = false;
     focusOn(/** @type {HTMLElement} */ (this.#ended.firstElementChild));

@@ -1,6 +1,7 @@
 /**
  * The first page: make a room, or join one; step by step or not; and what the server can and cannot see.
  */
+import { parseRoom } from "../client/index.js";
 import { el, flight } from "./dom.js";
 
 /** @typedef {import("./problem.js").Problem} Problem */
@@ -49,9 +50,9 @@ function createForm({ onCreate }) {
     title: "Make a room",
     input,
     label: el("label", { for: "start-name" }, "Name ", el("span", { class: "optional" }, "(optional)")),
-    hint: el("p", { class: "hint", id: "start-name-hint" }, "Without one you get a name nobody can guess."),
+    hint: el("p", { class: "hint", id: "start-name-hint" }, "Without one, link and code hold a secret that the server does not know. A room with a name of your own has none."),
     button: el("button", { class: "primary", type: "submit", test: "start-create" }, "Make a room"),
-    busy: "Making the room…",
+    busy: () => "Making the room…",
     submit: () => onCreate(input.value.trim()),
   });
 }
@@ -65,17 +66,18 @@ function joinForm({ typed = "", onJoin, onLikely }) {
   return form({
     title: "Join a room",
     input,
-    label: el("label", { for: "join-input" }, "Link or name"),
-    hint: el("p", { class: "hint", id: "join-hint" }, "Paste the link you were given, or type the name."),
+    label: el("label", { for: "join-input" }, "Link, code or name"),
+    hint: el("p", { class: "hint", id: "join-hint" }, "Paste the link you were given, or type the code or name."),
     button: el("button", { class: "primary", type: "submit", test: "join-button", pointerdown: onLikely }, "Join"),
-    busy: "Joining…",
+    // The one part of joining that takes a while here, and not because of a network.
+    busy: () => (isCode(input.value) ? "Making the key out of the words…" : "Joining…"),
     submit: async () => (input.value.trim() ? onJoin(input.value.trim()) : { code: "empty", text: "Nothing to join yet.", advice: "Paste a link or type a room name." }),
   });
 }
 
 /**
  * A card with one field, whose errors are shown and told at the field.
- * @param {{ title: string, input: HTMLInputElement, label: HTMLElement, hint: HTMLElement, button: HTMLButtonElement, busy: string,
+ * @param {{ title: string, input: HTMLInputElement, label: HTMLElement, hint: HTMLElement, button: HTMLButtonElement, busy: () => string,
  *   submit: () => Promise<Problem | null> }} parts
  */
 function form({ title, input, label, hint, button, busy, submit }) {
@@ -95,7 +97,7 @@ function form({ title, input, label, hint, button, busy, submit }) {
       if (button.getAttribute("aria-disabled")) return;
       show(null);
       button.setAttribute("aria-disabled", "true");
-      button.textContent = busy;
+      button.textContent = busy();
       const problem = await submit();
       button.removeAttribute("aria-disabled");
       button.textContent = idle;
@@ -130,12 +132,22 @@ function sight() {
       list("It can see", [
         "The name of the room, and when two people meet in it.",
         "The network addresses of both.",
-        "The connection descriptions it passes on, in readable form. So rooms are “not verified” today: a dishonest server could put itself in the middle.",
+        "In a room with a name of your own: the connection descriptions it passes on. A dishonest server could put itself in the middle, and the room is “not verified”.",
       ]),
       list("It does not see", [
+        "The secret in link and code. In such a room it cannot read the connection descriptions nor change them.",
         "Your messages and files: they are encrypted between the two browsers and do not pass through it.",
         "How long you go on talking: once you are connected it is no longer needed.",
       ])),
     el("p", { class: "hint" }, "Direct means that the other person can learn your network address, too."),
     !isSecureContext && el("p", { class: "warning", test: "insecure" }, "This page came unencrypted, over plain http: whoever controls the network in between could have changed it. Open it over https if the server offers that."));
+}
+
+/** Whether words stand there. @param {string} text */
+function isCode(text) {
+  try {
+    return parseRoom(text).words !== null;
+  } catch {
+    return false;
+  }
 }

@@ -39,8 +39,8 @@ export class StatusBar {
   verified(verified) {
     this.#verified.hidden = false;
     this.#verified.classList.toggle("unverified", !verified);
-    setText(this.#verified, verified ? "Verified" : "Not verified");
-    this.#verified.title = verified ? "" : "The server passed on the connection descriptions in readable form. If it were dishonest, it could have put itself in the middle.";
+    setText(this.#verified, verified ? "Verified by code" : "Not verified");
+    this.#verified.title = verified ? "Both of you share the secret of link and code, so nobody sits in between." : "The server passed on the connection descriptions in readable form. If it were dishonest, it could have put itself in the middle.";
   }
 
   /** @param {PeerStats} stats */

@@ -463,7 +463,7 @@ function newSession() {
 }
 
 /** Whether a room to be made is a sealed one. @param {RoomOptions} options */
-function sealsNew({ name, open = true }) {
+function sealsNew({ name, open = name !== undefined || !canSeal() }) {
   if (open && name !== undefined && readCode(name)) throw new CrowflyError("invalid-room-name", "a chosen name cannot begin like a code");
   if (!open && name !== undefined) throw new CrowflyError("invalid-room-name", "a room with a secret has a name that the server draws", { hint: "Leave `name` away." });
   if (!open && !canSeal()) throw noCrypto();

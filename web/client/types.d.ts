@@ -25,7 +25,8 @@ export interface RoomOptions {
   server?: string | URL;
   /** `createRoom` only: a chosen name; without it the server draws one that cannot be guessed. */
   name?: string;
-  /** `createRoom` only: a room without a shared secret, whose server is trusted. The default today. A sealed room has a drawn name; {@link joinRoom} learns from link or code which it is. */
+  /** `createRoom` only: a room without a shared secret, whose server is trusted. Default: with a chosen `name`, and in pages that may not use
+   *  WebCrypto, for they came over plain HTTP. A sealed room has a drawn name; {@link joinRoom} learns from link or code which it is. */
   open?: boolean;
   /** Step by step: nothing happens by itself, {@link Peer.press} makes each WebRTC call. */
   steps?: boolean;

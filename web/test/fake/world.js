@@ -8,12 +8,15 @@ import { FakeWebRTC } from "./webrtc.js";
 const STEP = 50;
 
 /**
- * Puts a fake server, fake WebRTC and virtual time into globalThis until the test is over.
- * @param {import("node:test").TestContext} test
+ * Puts a fake server, fake WebRTC and virtual time into globalThis until the test is over. The page came over plain HTTP, where rooms are
+ * open; over HTTPS it has WebCrypto, whose time is real, and the server draws names as the real one does.
+ * @param {import("node:test").TestContext} test @param {{ https?: boolean }} [options]
  */
-export function createWorld(test) {
+export function createWorld(test, { https = false } = {}) {
   const server = new FakeServer();
+  server.drawn = https;
   const webrtc = new FakeWebRTC();
+  const { subtle } = crypto;
   let now = 0;
   test.mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   const timers = countTimers();
@@ -25,7 +28,9 @@ export function createWorld(test) {
   };
   const saved = Object.keys(fakes).map((name) => /** @type {const} */ ([name, Object.getOwnPropertyDescriptor(globalThis, name)]));
   for (const [name, value] of Object.entries(fakes)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
+  if (!https) Object.defineProperty(crypto, "subtle", { value: undefined, configurable: true });
   test.after(() => {
+    Object.defineProperty(crypto, "subtle", { value: subtle, configurable: true });
     timers.restore();
     for (const [name, descriptor] of saved) {
       if (descriptor) Object.defineProperty(globalThis, name, descriptor);
