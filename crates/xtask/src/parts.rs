@@ -165,7 +165,19 @@ impl Part {
             Part::Tsc => tsc(root, "web/tsconfig.json")?,
             Part::TscTests => tsc(root, "web/test/e2e/tsconfig.json")?,
             Part::NodeTests => node_tests(root, "web/test", &[], options)?,
-            Part::ReleaseBuild => cargo(&["build", "--release", "--locked"]),
+            // The binary, and the server that lies for the sake of the browsers' tests.
+            Part::ReleaseBuild => cargo(&[
+                "build",
+                "--release",
+                "--locked",
+                "--package",
+                "crowfly",
+                "--package",
+                "crowfly-peer",
+                "--bins",
+                "--example",
+                "lying_server",
+            ]),
             Part::E2e => e2e(root, options)?,
             Part::Autobahn => {
                 let mut command = Command::new("python3");
