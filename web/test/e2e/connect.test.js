@@ -41,7 +41,8 @@ for (const [first, second] of PAIRS) {
   scenario(`${first} and ${second}: one offer from the last to arrive, one channel, nothing early, no chat through the server`, async (stage) => {
     const server = await stage.serve();
     const ann = await Person.at(stage, first, server.url, { spy });
-    const link = await ann.create();
+    // By a name of its own the room is open, and its payloads can be read here.
+    const link = await ann.create("nest");
     const ben = await Person.at(stage, second, server.url, { spy });
     await ben.join(link);
     await Promise.all([ann.connected(), ben.connected()]);
@@ -110,7 +111,7 @@ for (const kind of KINDS) {
   scenario(`${kind}: the own STUN server brings srflx candidates`, async (stage) => {
     const server = await stage.serve();
     const ann = await Person.at(stage, kind, server.url, { spy, prefs: LOOPBACK });
-    const ben = await Person.at(stage, kind, await ann.create(), { spy, prefs: LOOPBACK });
+    const ben = await Person.at(stage, kind, await ann.create("nest"), { spy, prefs: LOOPBACK });
     await Promise.all([ann.connected(), ben.connected()]);
     await ben.visitor.until(() => /** @type {any} */ (globalThis).seen.sent.some((/** @type {string} */ text) => text.includes(" typ srflx")));
     assert.ok((await server.metric("crowfly_stun_requests_total")) > 0, "the server answered");
@@ -120,7 +121,7 @@ for (const kind of KINDS) {
     scenario(`${kind}: ${args.join(" ")} leaves host candidates only`, async (stage) => {
       const server = await stage.serve(...args);
       const ann = await Person.at(stage, kind, server.url, { spy, prefs: LOOPBACK });
-      const ben = await Person.at(stage, kind, await ann.create(), { spy, prefs: LOOPBACK });
+      const ben = await Person.at(stage, kind, await ann.create("nest"), { spy, prefs: LOOPBACK });
       await Promise.all([ann.connected(), ben.connected()]);
       for (const person of [ann, ben]) {
         await person.visitor.until(() => /** @type {any} */ (globalThis).seen.sent.some((/** @type {string} */ text) => /"complete":true|end-of-candidates/.test(text)));
