@@ -66,6 +66,38 @@ fn a_code_that_names_no_room_is_an_error_with_a_hint() {
 }
 
 #[test]
+fn a_code_need_not_be_on_the_command_line() {
+    let server = Server::start();
+    let (mut waits, _) = Person::create("chat", &server);
+    let mut joins = Person::with_code(&["chat", "--server", &server.url], &waits.code());
+    for person in [&waits, &joins] {
+        person.err.text("verified by code");
+    }
+    joins.say("caw\n");
+    waits.out.text("caw\n");
+}
+
+#[test]
+fn another_code_is_told_to_both_and_the_third_one_closes_the_room() {
+    let server = Server::start();
+    let (mut waits, _) = Person::create("chat", &server);
+    let code = waits.code();
+    let (room, last) = code.rsplit_once('-').expect("words");
+    let other = format!("{room}-{}", if last == "acorn" { "gizmo" } else { "acorn" });
+    for _ in 0..3 {
+        let mut joins = Person::with_code(&["chat", "--server", &server.url], &other);
+        let said = joins.exits(1);
+        assert!(said.contains("does not share this secret"), "{said}");
+        waits.err.text("somebody came who did not know the code");
+    }
+    let said = waits.exits(1);
+    assert!(
+        said.contains("three came who did not know the code"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_third_is_refused_and_the_two_do_not_notice() {
     let server = Server::start();
     let (waits, link) = Person::create("chat", &server);

@@ -165,11 +165,24 @@ impl Person {
         person
     }
 
+    /// With this in `CROWFLY_CODE`.
+    pub(crate) fn with_code(arguments: &[&str], code: &str) -> Self {
+        let mut person = Self::spawn(arguments, Some(code));
+        person.read();
+        person
+    }
+
     /// Whose stdout nobody reads yet.
     pub(crate) fn unread(arguments: &[&str]) -> Self {
+        Self::spawn(arguments, None)
+    }
+
+    fn spawn(arguments: &[&str], code: Option<&str>) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_crowfly"))
             .args(arguments)
             .env_remove("CROWFLY_SERVER")
+            .env_remove("CROWFLY_CODE")
+            .envs(code.map(|code| ("CROWFLY_CODE", code)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -201,6 +214,13 @@ impl Person {
         let link = person.link();
         person.read();
         (person, link)
+    }
+
+    /// Of the room it made.
+    pub(crate) fn code(&mut self) -> String {
+        let said = self.err.text("waiting for somebody to join\n");
+        let code = said.lines().find_map(|line| line.strip_prefix("code  "));
+        code.expect("a code").to_owned()
     }
 
     /// Of the room it made.

@@ -29,10 +29,13 @@ impl Terminal {
         let ends = openpty(&size, None).expect("a terminal");
         let (keys, shell) = (File::from(ends.master), File::from(ends.slave));
         let end = || Stdio::from(shell.try_clone().expect("one more handle"));
-        let child = Command::new(env!("CARGO_BIN_EXE_crowfly"))
+        // A session of its own, to which this is the terminal: that is where a code is asked for.
+        let child = Command::new("setsid")
+            .args(["--ctty", "--wait", env!("CARGO_BIN_EXE_crowfly")])
             .args(arguments)
             .env("TERM", "xterm")
             .env_remove("CROWFLY_SERVER")
+            .env_remove("CROWFLY_CODE")
             .stdin(end())
             .stdout(end())
             .stderr(end())
@@ -97,4 +100,18 @@ fn the_terminal_is_given_back_as_it_was_however_it_ends() {
         let shell = person.exits(0);
         assert_eq!(tcgetattr(&shell).expect("a terminal"), before, "{end}");
     }
+}
+
+#[test]
+fn a_code_is_asked_for() {
+    let server = Server::start();
+    let (mut script, _) = Person::create("chat", &server);
+    let mut person = Terminal::start(&["chat", "-", "--server", &server.url]);
+    person.shown.text("code or link: ");
+    person.press(&format!("{}\r", script.code()));
+    person.shown.text("verified by code");
+    script.say("caw\n");
+    person.shown.text("caw");
+    person.press("\u{4}");
+    person.exits(0);
 }
