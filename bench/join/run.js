@@ -19,12 +19,14 @@ const ours = await crowfly([site]);
 const servers = { crowfly: await far(ours.url, delay), peerjs: await far((await peerjs()).url, delay) };
 const stage = await Stage.open(site, JSON.stringify(ours.iceServers));
 
-/** @type {{ name: string, page: keyof typeof servers, early?: string, id?: string }[]} */
+/** @type {{ name: string, page: keyof typeof servers, early?: string, id?: string, sealed?: string }[]} */
 const CONTENDERS = [
   { name: "crowfly, all after the click", page: "crowfly" },
   { name: "PeerJS, all after the click: `new Peer()`", page: "peerjs" },
   { name: "PeerJS, the same with an id of one's own", page: "peerjs", id: "own" },
   { name: "crowfly, prepared", page: "crowfly", early: "1" },
+  { name: "crowfly, sealed, all after the click", page: "crowfly", sealed: "1" },
+  { name: "crowfly, sealed, prepared", page: "crowfly", early: "1", sealed: "1" },
   { name: "PeerJS, socket open", page: "peerjs", early: "1", id: "own" },
 ];
 const PAGE = "crowfly's own page: name typed, Join clicked";
@@ -36,8 +38,8 @@ const times = new Map([...CONTENDERS.map(({ name }) => name), PAGE, ...FLOOR].ma
 const traces = new Map();
 
 for (let round = 0; round < rounds; round += 1) {
-  for (const [index, { name, page, early = "", id = "" }] of CONTENDERS.entries()) {
-    const { took, trace } = await stage.join({ page, server: servers[page], early, id, name: `bench-${process.pid}-${round}-${index}` });
+  for (const [index, { name, page, early = "", id = "", sealed = "" }] of CONTENDERS.entries()) {
+    const { took, trace } = await stage.join({ page, server: servers[page], early, id, sealed, name: `bench-${process.pid}-${round}-${index}` });
     times.get(name)?.push(took);
     if (trace) traces.set(name, [...(traces.get(name) ?? []), { took, trace }]);
   }

@@ -41,13 +41,14 @@ export class Stage {
 
   /**
    * One pairing of two fresh profiles: milliseconds, and the joiner's trace if it has one.
-   * @param {{ page: string, server: string, early: string, id: string, name: string }} how
+   * @param {{ page: string, server: string, early: string, id: string, sealed: string, name: string }} how
    */
   async join({ page, ...how }) {
-    const url = (/** @type {string} */ role) => `${this.#site}/${page}.html?${new URLSearchParams({ role, iceServers: this.#iceServers, ...how })}`;
+    const url = (/** @type {string} */ role, more = {}) => `${this.#site}/${page}.html?${new URLSearchParams({ role, iceServers: this.#iceServers, ...how, ...more })}`;
     const waiting = await this.#visit(url("wait"));
     await state(waiting, "waiting");
-    const joining = await this.#visit(url("join"));
+    const place = how.sealed && (await waiting.evaluate(() => document.documentElement.dataset.place));
+    const joining = await this.#visit(url("join", place ? { name: place } : {}));
     await state(joining, "ready");
     await click(joining, "#go", [joining, waiting]);
     const result = await joining.evaluate(() => ({ took: globalThis.took, trace: globalThis.peer?.trace?.toJSONLines() }));
