@@ -140,6 +140,8 @@ for (const kind of KINDS) {
     const ann = await Person.at(stage, kind, server.url);
     await ann.create();
     const code = await ann.text("room-name");
+    await ann.click("show-qr");
+    await ann.sees("qr-code");
     const ben = await Person.at(stage, kind, server.url);
     await ben.join(`${code}x`);
     await ben.sees("error");
