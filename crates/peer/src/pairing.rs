@@ -125,6 +125,8 @@ pub(crate) struct Pairing {
     liveness: Option<Liveness>,
     next_tick: Option<Instant>,
     patience: Option<(Instant, Patience)>,
+    /// The server has forgotten the other side, which gets until then to come back.
+    missing: Option<Instant>,
     outputs: VecDeque<Queued>,
     online: bool,
     met: bool,
@@ -168,6 +170,7 @@ impl Pairing {
             liveness: None,
             next_tick: None,
             patience: None,
+            missing: None,
             outputs: VecDeque::new(),
             online: false,
             met: false,
@@ -289,6 +292,10 @@ impl Pairing {
             self.patience = None;
             self.out_of_patience(now, patience);
         }
+        if self.missing.is_some_and(|at| at <= now) {
+            self.missing = None;
+            self.end(now, EndReason::Lost);
+        }
         if self.next_tick.is_some_and(|at| at <= now) {
             self.next_tick = Some(now + TICK);
             self.tick(now);
@@ -401,7 +408,7 @@ impl Pairing {
 
     fn earliest(&self, session: Option<Instant>) -> Option<Instant> {
         let patience = self.patience.map(|(at, _)| at);
-        [session, patience, self.next_tick]
+        [session, patience, self.missing, self.next_tick]
             .into_iter()
             .flatten()
             .min()

@@ -137,6 +137,11 @@ export class Visitor {
     });
     page.on("pageerror", (error) => this.#problem(`error: ${error instanceof Error ? error.message : error}`));
     page.on("error", (error) => this.#problem(`crash: ${error.message}`));
+    // alert, confirm, prompt, beforeunload: nothing here holds a person up.
+    page.on("dialog", (dialog) => {
+      this.#problem(`dialog: ${dialog.type()} ${dialog.message()}`);
+      void dialog.accept();
+    });
     page.on("request", (request) => {
       const url = new URL(request.url());
       if (/^(http|ws)/.test(url.protocol) && url.host !== this.#host) this.#problem(`request to another host: ${url}`);
@@ -178,6 +183,15 @@ export class Visitor {
     const line = this.log.find((known) => pattern.test(known));
     if (line !== undefined) return Promise.resolve(line);
     return new Promise((resolve) => this.#awaited.push({ pattern, resolve }));
+  }
+
+  /** Another tab that remembers what this one does, as when somebody duplicates it: one opened by the page gets a copy of its sessionStorage. */
+  async duplicate() {
+    const opened = new Promise((resolve) => this.page.once("popup", resolve));
+    await this.run(() => void window.open(location.href));
+    const visitor = new Visitor(this.kind, /** @type {import("puppeteer-core").Page} */ (await opened), this.#host, {});
+    await visitor.prepare({});
+    return visitor;
   }
 
   photograph() {

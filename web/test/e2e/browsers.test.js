@@ -87,6 +87,10 @@ for (const kind of KINDS) {
         make: () => new Promise((done) => new WebSocket(`ws://${location.host}/none`).addEventListener("error", done)),
       },
     ];
+    for (const dialog of /** @type {const} */ (["alert", "confirm", "prompt"])) {
+      const make = { alert: () => alert("stop"), confirm: () => confirm("stop"), prompt: () => void prompt("stop") }[dialog];
+      wrong.push({ what: dialog, pattern: new RegExp(`dialog: ${dialog} stop`), make: /** @type {any} */ (make) });
+    }
     wrong.push({
       what: "a request to another host",
       pattern: /request to another host: http:\/\/127\.0\.0\.3/,

@@ -179,9 +179,10 @@ for (const kind of KINDS) {
     await ann.leave();
     for (const person of [ann, ben]) {
       await person.visitor.until(() => /** @type {any} */ (globalThis).seen.sockets.every((/** @type {WebSocket} */ { readyState }) => readyState === WebSocket.CLOSED));
-      const { connections, intervals } = await person.visitor.run(sightings);
+      const { connections, intervals, timeouts } = await person.visitor.run(sightings);
       assert.ok(connections.length > 0 && connections.every((/** @type {string} */ state) => state === "closed"), `connections: ${connections}`);
       assert.equal(intervals, 0, "no interval is left");
+      assert.deepEqual(timeouts, [], "no timeout is left");
       assert.equal(await person.visitor.run(() => location.hash), "");
     }
     assert.equal(await server.metric("crowfly_connections"), 0);

@@ -20,8 +20,9 @@ export function spy() {
     // candidates added, and those of them added while there was no remote description
     added: 0,
     early: 0,
-    // intervals that run
+    // timers that are set: intervals, and timeouts with their delays
     intervals: new Set(),
+    timeouts: new Map(),
   };
   Object.assign(globalThis, { seen });
 
@@ -60,7 +61,7 @@ export function spy() {
     }
   });
 
-  const { setInterval, clearInterval } = globalThis;
+  const { setInterval, clearInterval, setTimeout, clearTimeout } = globalThis;
   globalThis.setInterval = /** @type {any} */ ((/** @type {any[]} */ ...args) => {
     const id = /** @type {any} */ (setInterval)(...args);
     seen.intervals.add(id);
@@ -70,12 +71,24 @@ export function spy() {
     seen.intervals.delete(id);
     clearInterval(id);
   };
+  globalThis.setTimeout = /** @type {any} */ ((/** @type {Function} */ run, /** @type {number} */ ms, /** @type {any[]} */ ...args) => {
+    const id = /** @type {any} */ (setTimeout)(() => {
+      seen.timeouts.delete(id);
+      run(...args);
+    }, ms);
+    seen.timeouts.set(id, ms);
+    return id;
+  });
+  globalThis.clearTimeout = (id) => {
+    seen.timeouts.delete(id);
+    clearTimeout(id);
+  };
 }
 
 /**
  * What was seen, as plain values; of the channels their label and options. Runs in the page.
  * @returns {{ sent: any[], received: any[], sockets: number[], connections: string[], made: object[], got: object[], early: number,
- *   added: number, intervals: number }}
+ *   added: number, intervals: number, timeouts: number[] }}
  */
 export function sightings() {
   const { seen } = /** @type {any} */ (globalThis);
@@ -98,5 +111,6 @@ export function sightings() {
     early: seen.early,
     added: seen.added,
     intervals: seen.intervals.size,
+    timeouts: [...seen.timeouts.values()],
   };
 }

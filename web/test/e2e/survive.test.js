@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 
-import { LONG, KINDS, scenario } from "./harness.js";
-import { Person, messages } from "./person.js";
+import { LONG, KINDS, PAIRS, scenario } from "./harness.js";
+import { Person, byId, messages } from "./person.js";
+import { sightings, spy } from "./spy.js";
 
 /** @typedef {import("./browsers.js").Kind} Kind */
 
@@ -108,23 +109,6 @@ for (const kind of KINDS) {
     await Promise.all([ann.connected(), ben.connected()]);
   });
 
-  scenario(`${kind}: a closed tab is noticed within 5 s, and the next one can join`, async (stage) => {
-    const server = await stage.serve();
-    const { ann, ben, link } = await pair(stage, server.url, "chromium", kind);
-    await soon("a closed tab", ben.visitor.close(), ann.isTold(/other person/));
-    const cay = await Person.at(stage, kind, link);
-    await Promise.all([ann.connected(), cay.connected()]);
-  });
-
-  scenario(`${kind}: a reload is noticed, and both are connected again within 5 s`, async (stage) => {
-    const server = await stage.serve();
-    const { ann, ben } = await pair(stage, server.url, "chromium", kind);
-    await soon("reloaded by who joined", ben.page.reload(), ann.isTold(/other person/), toldTimes(ann, /Connected/, 2), ben.connected());
-    await chat(ann, ben, 10);
-    await soon("reloaded by who waited", ann.page.reload(), ben.isTold(/other person/), toldTimes(ben, /Connected/, 2), ann.connected());
-    await chat(ann, ben, 10);
-  });
-
   scenario(`${kind}: reloaded while waiting, the room is as it was`, async (stage) => {
     const server = await stage.serve();
     const ann = await Person.at(stage, kind, server.url);
@@ -134,16 +118,63 @@ for (const kind of KINDS) {
     const ben = await Person.at(stage, "chromium", link);
     await Promise.all([ann.connected(), ben.connected()]);
   });
+}
 
-  scenario(`${kind}: killed with all it held, the browser is missed within 5 s, and the next one can join`, async (stage) => {
+for (const [watching, kind] of PAIRS) {
+  scenario(`${kind}: a closed tab is noticed by ${watching} within 5 s, and the next one can join`, async (stage) => {
     const server = await stage.serve();
-    const ann = await Person.at(stage, "chromium", server.url);
+    const { ann, ben, link } = await pair(stage, server.url, watching, kind);
+    await soon("a closed tab", ben.visitor.close(), ann.isTold(/other person/));
+    const cay = await Person.at(stage, kind, link);
+    await Promise.all([ann.connected(), cay.connected()]);
+  });
+
+  scenario(`${kind}: a reload is noticed by ${watching}, and both are connected again within 5 s`, async (stage) => {
+    const server = await stage.serve();
+    const { ann, ben } = await pair(stage, server.url, watching, kind);
+    await soon("reloaded by who joined", ben.page.reload(), ann.isTold(/other person/), toldTimes(ann, /Connected/, 2), ben.connected());
+    await chat(ann, ben, 10);
+    await soon("reloaded by who waited", ann.page.reload(), ben.isTold(/other person/), toldTimes(ben, /Connected/, 2), ann.connected());
+    await chat(ann, ben, 10);
+  });
+
+  scenario(`${watching} and ${kind}: both reload at once, and are connected again in the same room`, async (stage) => {
+    const server = await stage.serve();
+    const { ann, ben } = await pair(stage, server.url, watching, kind);
+    for (let round = 1; round <= 3; round += 1) {
+      await Promise.all([ann.page.reload(), ben.page.reload()]);
+      await Promise.all([ann.connected(), ben.connected()]);
+      assert.equal(await server.metric("crowfly_rooms"), 1);
+    }
+    await chat(ann, ben, 10);
+  });
+
+  scenario(`${kind}: killed with all it held, the browser is missed by ${watching} within 5 s, and the next one can join`, async (stage) => {
+    const server = await stage.serve();
+    const ann = await Person.at(stage, watching, server.url);
     const link = await ann.create();
     const ben = await Person.at(stage, kind, link, { own: true });
     await Promise.all([ann.connected(), ben.connected()]);
     await soon("a killed browser", ben.visitor.kill(), ann.isTold(/other person/));
     const cay = await Person.at(stage, kind, link);
     await Promise.all([ann.connected(), cay.connected()]);
+  });
+
+  scenario(`${kind}: killed when the server is gone already, the browser is silent for ${watching} within 5 s, then gone; the room goes on`, async (stage) => {
+    const server = await stage.serve();
+    const ann = await Person.at(stage, watching, server.url, { expect: [NO_SERVER] });
+    const link = await ann.create();
+    const ben = await Person.at(stage, kind, link, { own: true });
+    await Promise.all([ann.connected(), ben.connected()]);
+    await server.kill();
+    await ann.isTold(/server cannot be reached/);
+    await soon("silence", ben.visitor.kill(), ann.phase("silent"));
+    await ann.isTold(/other person/);
+    await server.restart();
+    await ann.isTold(/server is back/);
+    const cay = await Person.at(stage, kind, link);
+    await Promise.all([ann.connected(), cay.connected()]);
+    await chat(ann, cay, 10);
   });
 }
 
@@ -159,6 +190,21 @@ scenario("chromium: a crashed tab is noticed within 5 s; opened again, both are 
   await Promise.all([ann.connected(), again.connected()]);
 });
 
+for (const watching of KINDS) {
+  scenario(`chromium: a tab that crashes when the server is gone already is silent for ${watching} within 5 s, then gone`, async (stage) => {
+    const server = await stage.serve();
+    const { ann, ben } = await pair(stage, server.url, watching, "chromium");
+    await server.kill();
+    await ann.isTold(/server cannot be reached/);
+    ben.visitor.expect(/crash/);
+    const devtools = await ben.page.createCDPSession();
+    devtools.send("Page.crash").catch(() => {});
+    await soon("silence", ben.visitor.logged(/crash/), ann.phase("silent"));
+    await ann.isTold(/other person/);
+    assert.equal(await ann.isShown("chat-input"), false);
+  });
+}
+
 scenario("chromium: a frozen browser is silent, not gone, and answers again", async (stage) => {
   const server = await stage.serve();
   const ann = await Person.at(stage, "chromium", server.url);
@@ -173,17 +219,61 @@ scenario("chromium: a frozen browser is silent, not gone, and answers again", as
   await chat(ann, ben, 10);
 });
 
-for (const kind of KINDS) {
-  scenario(`${kind}: offline, the conversation goes on; online again, so does signaling`, async (stage) => {
+for (const [watching, kind] of PAIRS) {
+  scenario(`${kind}: offline, the conversation with ${watching} goes on; online again, so does signaling`, async (stage) => {
     const server = await stage.serve();
-    const { ann, ben } = await pair(stage, server.url, "chromium", kind);
+    const ann = await Person.at(stage, watching, server.url);
+    const link = await ann.create();
+    const ben = await Person.at(stage, kind, link, { spy, expect: [NO_SERVER] });
+    await Promise.all([ann.connected(), ben.connected()]);
     await ben.page.setOfflineMode(true);
     await ben.visitor.until(() => !navigator.onLine);
     await chat(ann, ben, 20);
+    const before = (await ben.visitor.run(sightings)).received.length;
     await ben.page.setOfflineMode(false);
     await ben.visitor.until(() => navigator.onLine);
+    // Neither browser cuts a WebSocket for this; the page sees for itself whether the server is still there.
+    await ben.visitor.until((/** @type {number} */ from) => {
+      return /** @type {any} */ (globalThis).seen.received.slice(from).some((/** @type {string} */ text) => JSON.parse(text).type === "pong");
+    }, before);
+    assert.equal((await ben.texts("system-line")).length, 1, "nothing is told but that they are connected");
     await chat(ann, ben, 20);
+    // The server knows both: no third person fits in, and the leaver's seat is free at once.
+    const cay = await Person.at(stage, kind, link);
+    await cay.sees("error");
+    assert.equal(await server.metric("crowfly_rooms"), 1);
     await ben.leave();
     await ann.isTold(/other person has left/);
+    const dan = await Person.at(stage, kind, link);
+    await Promise.all([ann.connected(), dan.connected()]);
+  });
+}
+
+for (const kind of KINDS) {
+  scenario(`${kind}: a duplicated tab does not take the seat of the one it was made from`, async (stage) => {
+    const server = await stage.serve();
+    const { ann, ben } = await pair(stage, server.url, kind, kind);
+    for (const [person, other] of [[ann, ben], [ben, ann]]) {
+      const twin = new Person(await person.visitor.duplicate());
+      await twin.sees("error");
+      assert.equal(await twin.page.$eval(byId("error"), (element) => element instanceof HTMLElement && element.dataset.code), "room-full");
+      await person.page.bringToFront();
+      await chat(person, other, 5);
+      assert.deepEqual(twin.visitor.problems, []);
+      await twin.page.close();
+    }
+  });
+
+  scenario(`${kind}: the duplicate of a tab that waits alone joins it, as any other tab with the link`, async (stage) => {
+    const server = await stage.serve();
+    const ann = await Person.at(stage, kind, server.url);
+    await ann.create();
+    const twin = new Person(await ann.visitor.duplicate());
+    await twin.connected();
+    await ann.page.bringToFront();
+    await ann.connected();
+    await ann.sayAll(["Is that me?"]);
+    await twin.page.bringToFront();
+    await twin.hears(1);
   });
 }

@@ -12,6 +12,8 @@ use crate::trace::{Detail, Kind, Role, detail};
 const DESCRIPTION_PATIENCE: Duration = Duration::from_secs(15);
 /// The server said that the other side left; its goodbye in the channel gets this long.
 const GOODBYE_PATIENCE: Duration = Duration::from_millis(500);
+/// A restarted server is back before the other side is; that gets so long to come back, too, while the two are not connected.
+const RETURN_PATIENCE: Duration = Duration::from_secs(20);
 
 impl Pairing {
     /// Our own connection to the server.
@@ -36,6 +38,7 @@ impl Pairing {
         // Also when nothing was known of its loss: what was sent meanwhile may have gone to a dead connection (docs/protocol.md).
         let returned = presence == Presence::Online;
         self.presence = presence;
+        self.missing = None;
         let name = match presence {
             Presence::Online => "peer-online",
             Presence::Offline => "peer-offline",
@@ -52,6 +55,15 @@ impl Pairing {
             return self.end(now, EndReason::Vanished);
         }
         self.reachable(now, returned);
+    }
+
+    /// The server has forgotten the two of us, and we are back first.
+    pub(crate) fn missed(&mut self, now: Instant) {
+        if self.opened {
+            return self.departed(now, EndReason::Lost);
+        }
+        self.set_presence(now, Presence::Offline);
+        self.missing = Some(now + RETURN_PATIENCE);
     }
 
     /// The server says that the other side's seat is free.

@@ -6,7 +6,7 @@ use crowfly_protocol::{ClientMessage, ErrorCode, RequestId, ServerMessage};
 
 use super::{CloseReason, Event, Phase, Queued, RoomCore, RoomError};
 use crate::backoff::retry_delay;
-use crate::pairing::{EndReason, Presence};
+use crate::pairing::Presence;
 
 impl RoomCore {
     pub(super) fn go_away(&mut self, now: Instant) {
@@ -61,7 +61,7 @@ impl RoomCore {
                     }
                     None => {
                         if let Some(pairing) = self.pairing() {
-                            pairing.departed(now, EndReason::Lost);
+                            pairing.missed(now);
                         }
                     }
                 }

@@ -321,6 +321,33 @@ fn who_was_back_first_is_not_taken_for_away() {
 }
 
 #[test]
+fn a_restarted_server_that_is_back_before_the_other_side_ends_no_handshake() {
+    for comes_back in [true, false] {
+        let mut stage = Stage::joined();
+        stage.lose();
+        stage.welcome(PEERS[1]);
+        let id = stage.said("resume").expect("a resume")["id"].clone();
+        stage.hear(&format!(
+            r#"{{"type":"resumed","id":{id},"room":"{ROOM}","token":"{}","peer":null,"session":null}}"#,
+            TOKENS[1]
+        ));
+        let returned = stage.now;
+        if comes_back {
+            stage.somebody_joins(session(1));
+        }
+        let patience = Duration::from_secs(20);
+        while stage.left().is_none() && stage.next.is_some_and(|at| at <= returned + patience) {
+            stage.pass();
+        }
+        let left = stage.left();
+        assert_eq!(left, (!comes_back).then_some(EndReason::Lost));
+        if !comes_back {
+            assert_eq!(stage.now - returned, patience);
+        }
+    }
+}
+
+#[test]
 fn a_new_seat_has_a_new_token_and_a_new_id() {
     let mut stage = Stage::created();
     stage.lose();
