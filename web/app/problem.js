@@ -13,6 +13,7 @@ const WORDS = {
   "room-taken": ["A room of this name exists already.", "Take another name, or join that room."],
   "invalid-room-name": ["This is not a room name.", "1 to 64 letters and digits of any language, “-” and “_”. A whole link works too."],
   "rate-limited": ["The server asks you to slow down.", "Wait a minute, then try again."],
+  "unreadable-blob": ["The file could not be read.", "It may have been changed or moved: pick it again."],
   "other-server": ["This link belongs to another server.", "Open it in the address bar of your browser."],
 };
 
