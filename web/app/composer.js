@@ -182,7 +182,7 @@ export class Composer {
     const abort = new AbortController();
     const isText = typeof cargo === "string";
     const what = el("bdi", { class: "cargo" }, isText ? cargo.slice(0, 200) : cargo.name);
-    const state = el("span", { class: "row-state" }, isText ? "Sending…" : `0 of ${bytes(cargo.size)}`);
+    const state = el("span", { class: "row-state" }, isText ? "Sending…" : `Sending 0 of ${bytes(cargo.size)}`);
     const bar = isText ? null : el("progress", { max: 1, value: 0, "aria-label": `Sending ${cargo.name}` });
     const again = el("button", { type: "button", hidden: true, test: "retry" });
     const cancel = el("button", { class: "quiet", type: "button", test: "cancel-send", hidden: isText }, "Cancel");
@@ -227,7 +227,7 @@ export class Composer {
       /** @param {number} sent @param {number} total */
       progress: (sent, total) => {
         if (bar) bar.value = total ? sent / total : 1;
-        if (!isText) setText(state, `${bytes(sent)} of ${bytes(total)}`);
+        if (!isText) setText(state, `Sending ${bytes(sent)} of ${bytes(total)}`);
       },
     };
   }

@@ -107,7 +107,7 @@ export function bytes(size) {
   return `${(size / 1000 ** unit).toPrecision(3)} ${["B", "kB", "MB", "GB", "TB"][unit]}`;
 }
 
-const hoursAndMinutes = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+const hoursAndMinutes = new Intl.DateTimeFormat([], { timeStyle: "short" });
 
 /** @param {Date} date */
 export function clock(date) {

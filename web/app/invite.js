@@ -10,7 +10,7 @@ import { announce, el, flight, icon, setText } from "./dom.js";
 export function inviteView(room, { steps }) {
   const url = new URL(room.link);
   if (steps) url.search = "?steps";
-  const link = el("p", { class: "room-link", test: "room-link", "aria-label": "Link to this room" }, url.href);
+  const link = el("p", { class: "room-link", test: "room-link", "aria-label": "Link to this room" }, url.href.slice(0, -url.hash.length), el("wbr"), url.hash);
   const copyWords = el("span", {}, "Copy link");
   const copy = el("button", {
     class: "primary", type: "button", test: "copy-link",

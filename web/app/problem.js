@@ -14,6 +14,7 @@ const WORDS = {
   "invalid-room-name": ["This is not a room name.", "1 to 64 letters and digits of any language, “-” and “_”. A whole link works too."],
   "not-verified": ["Somebody came who does not share the secret of this room, or somebody in between has changed what was said.", "They were turned away. If it was your friend, send the whole link again."],
   "rate-limited": ["The server asks you to slow down.", "Wait a minute, then try again."],
+  "unreadable-blob": ["The file could not be read.", "It may have been changed or moved: pick it again."],
   "other-server": ["This link belongs to another server.", "Open it in the address bar of your browser."],
 };
 

@@ -163,6 +163,7 @@ export class Transcript {
     const page = document.createDocumentFragment();
     for (const entry of batch) {
       const drawn = draw(entry);
+      if (isContinued(this.#drawn.at(-1)?.entry, entry)) drawn.element.querySelector("time")?.remove();
       this.#drawn.push(drawn);
       this.#weight += drawn.weight;
       page.append(drawn.element);
@@ -211,6 +212,11 @@ export class Transcript {
     this.#newer.hidden = this.#unseen === 0;
     if (this.#unseen) setText(/** @type {Element} */ (this.#newer.lastElementChild), `${this.#unseen > KEPT ? `${KEPT}+` : this.#unseen} new`);
   }
+}
+
+/** By the same side in the same minute: the time stands once. @param {Entry | undefined} before @param {Entry} entry */
+function isContinued(before, entry) {
+  return before && ("side" in before && before.side) === ("side" in entry && entry.side) && clock(before.at) === clock(entry.at);
 }
 
 /** @param {Entry} entry */

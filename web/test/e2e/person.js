@@ -207,11 +207,11 @@ export function messages(who, count) {
   return Array.from({ length: count }, (_, index) => `${who} ${index + 1}`);
 }
 
-/** Runs in a page before its scripts: of every file only the first MiB is read, until the page says `goOn()`. */
+/** Runs in a page before its scripts: of every file only the first MiB is read, until the page says `goOn()`, or `fail()`. */
 export function halfway() {
   const { arrayBuffer } = Blob.prototype;
   /** @type {Promise<void>} */
-  const released = new Promise((resolve) => Object.assign(globalThis, { goOn: resolve }));
+  const released = new Promise((goOn, fail) => Object.assign(globalThis, { goOn, fail }));
   let blocks = 0;
   Blob.prototype.arrayBuffer = async function () {
     blocks += 1;
