@@ -21,7 +21,7 @@ cargo xtask setup                             installs what the tests need, or s
 cargo xtask tidy                              the house rules alone
 
   GROUP          lint: fmt, clippy, deny, tidy; rust: unit, integration and doc tests;
-                 fuzz: every target of fuzz/ for 60 s, two at a time;
+                 fuzz: every target of fuzz/, two at a time, 60 s each or four minutes in all;
                  js: tsc and node tests; e2e: Chromium and Firefox against the release binary;
                  rfc6455: the Autobahn suite against the WebSocket code of /ws
   FILTER         rust: part of a test's name; fuzz: of a target's; js, e2e: part of a file's name, else of a test's name
