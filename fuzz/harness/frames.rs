@@ -19,32 +19,46 @@ pub(crate) fn read(data: &[u8]) {
     }
 }
 
-/// Frames from first byte, length and seed of the payload. All are masked but some that are to be refused for it.
+/// Frames by plans of four bytes each. Most are what they should be, or none would get beyond the first.
 fn planned(data: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
+    let mut unfinished = false;
     let (plans, _) = data.as_chunks::<4>();
-    for &[first, length, more, seed] in plans {
-        // Mostly opcodes there are, and no reserved bits.
-        let first = if more & 0x70 == 0 {
-            first
+    // As many as say something; more only take time.
+    for &[first, length, wrong, seed] in plans.iter().take(64) {
+        let mut first = (first & 0x80) | [1, 2, 1, 2, 9, 10, 8, 1][usize::from(first % 8)];
+        if first & 8 != 0 {
+            first |= 0x80;
         } else {
-            (first & 0x80) | [0, 1, 2, 8, 9, 10, 0, 1][usize::from(first % 8)]
+            first &= if unfinished { 0x80 } else { 0xff };
+            unfinished = first & 0x80 == 0;
+        }
+        if wrong < 8 {
+            first ^= 1 << (wrong % 8);
+        }
+        let payload = match first & 0x0f {
+            8 if seed % 2 == 0 => vec![],
+            8 => [
+                &1000_u16.to_be_bytes()[..],
+                &b"gone"[..usize::from(seed) % 5],
+            ]
+            .concat(),
+            9 | 10 => vec![seed; usize::from(length) % 126],
+            _ => vec![seed & if wrong == 8 { 0xff } else { 0x7f }; usize::from(length)],
         };
-        let length = usize::from(length) + if more & 1 == 0 { 0 } else { 100 };
-        let mask = if more & 0x0e == 0 { 0 } else { 0x80 };
         bytes.push(first);
-        match u8::try_from(length) {
-            Ok(short @ ..=125) => bytes.push(mask | short),
+        let mask_bit = if wrong == 9 { 0 } else { 0x80 };
+        match u8::try_from(payload.len()) {
+            Ok(short @ ..=125) => bytes.push(mask_bit | short),
             _ => {
-                bytes.push(mask | 126);
-                bytes.extend((length as u16).to_be_bytes());
+                bytes.push(mask_bit | 126);
+                bytes.extend((payload.len() as u16).to_be_bytes());
             }
         }
-        if mask != 0 {
-            bytes.extend([seed, 0, seed ^ 0x55, 7]);
-        }
-        let payload = (0..length).map(|place| seed.wrapping_mul(place as u8));
-        bytes.extend(payload);
+        let mask = [seed, 0, seed ^ 0x55, 7];
+        bytes.extend(mask);
+        let masked = payload.iter().zip(mask.iter().cycle());
+        bytes.extend(masked.map(|(byte, mask)| byte ^ mask));
     }
     bytes
 }
