@@ -38,6 +38,7 @@ use policy::Policy;
 use quota::Accounts;
 use rate::Rate;
 
+pub(crate) use framing::messages;
 pub use framing::{Framing, NotTurn};
 pub(crate) use rate::Source;
 

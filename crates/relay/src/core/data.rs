@@ -8,8 +8,9 @@ use super::outbox::Target;
 use super::policy::Verdict;
 use super::{Client, Now, Relay};
 
-/// RFC 8656 §12: the first two bits of a channel number tell ChannelData from STUN.
-pub(super) const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x4fff;
+/// The first two bits of a channel number tell ChannelData from STUN. RFC 8656 §12 ends at 0x4fff, but clients made by RFC 5766 §11 use all up
+/// to 0x7ffe, and nothing else comes to this port that they could be mistaken for.
+pub(super) const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;
 
 impl Relay {
     pub(super) fn hear_client(&mut self, now: Now, client: Client, bytes: &[u8], segment: usize) {

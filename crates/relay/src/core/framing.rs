@@ -55,6 +55,21 @@ impl Framing {
     }
 }
 
+/// Whole messages written one behind the other, each with its padding.
+pub(crate) fn messages(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let [first, _, length_high, length_low, ..] = bytes else {
+            return None;
+        };
+        let length = usize::from(u16::from_be_bytes([*length_high, *length_low]));
+        let header = if first >> 6 == 0 { HEADER } else { 4 };
+        let whole = (header + length).next_multiple_of(4).min(bytes.len());
+        let (message, rest) = bytes.split_at(whole);
+        bytes = rest;
+        Some(message)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +155,18 @@ mod tests {
                 "{bytes:?}"
             );
         }
+    }
+
+    #[test]
+    fn written_messages_are_told_apart_again() {
+        let written = [
+            channel_data(5, 0),
+            stun(8),
+            channel_data(0, 0),
+            stun(0),
+            channel_data(8, 0),
+        ];
+        assert!(messages(&written.concat()).eq(written.iter().map(Vec::as_slice)));
     }
 
     #[test]

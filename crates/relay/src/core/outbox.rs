@@ -98,11 +98,8 @@ mod tests {
 
     fn lengths(outbox: &mut Outbox) -> Vec<(usize, usize)> {
         let pop = || {
-            Some(
-                outbox
-                    .pop()
-                    .map(|(train, bytes)| (bytes.len(), train.segment))?,
-            )
+            let (train, bytes) = outbox.pop()?;
+            Some((bytes.len(), train.segment))
         };
         std::iter::from_fn(pop).collect()
     }

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::{Shared, now};
-use crate::core::{Client, Framing, Input, Source, Via};
+use crate::core::{Client, Framing, Input, Source, Via, messages};
 
 /// A stream that has no allocation for so long is closed; a TLS handshake must have ended by then.
 const IDLE: Duration = Duration::from_secs(10);
@@ -161,16 +161,19 @@ async fn welcome(
     client: Client,
 ) -> io::Result<()> {
     match tls {
-        None => serve(stream, shared, client).await,
+        None => serve(stream, false, shared, client).await,
         Some(tls) => {
             let stream = timeout(IDLE, tls.accept(stream)).await??;
-            serve(stream, shared, client).await
+            serve(stream, true, shared, client).await
         }
     }
 }
 
+/// `records`: each message is written by itself, and so becomes a TLS record of its own. There are clients, coturn's among them, that
+/// take a record for a message.
 async fn serve(
     stream: impl AsyncRead + AsyncWrite,
+    records: bool,
     shared: &Arc<Shared>,
     client: Client,
 ) -> io::Result<()> {
@@ -180,7 +183,13 @@ async fn serve(
     let (mut reader, mut writer) = tokio::io::split(stream);
     let write = async {
         while let Some(bytes) = queue.next().await {
-            writer.write_all(&bytes).await?;
+            if records {
+                for message in messages(&bytes) {
+                    writer.write_all(message).await?;
+                }
+            } else {
+                writer.write_all(&bytes).await?;
+            }
             writer.flush().await?;
         }
         writer.shutdown().await

@@ -158,7 +158,7 @@ impl Bed {
                     allocation, even, ..
                 } => {
                     let port = (!self.no_ports).then(|| {
-                        self.next_port += 1 + u16::from(even && self.next_port % 2 == 0);
+                        self.next_port += 1 + u16::from(even && self.next_port.is_multiple_of(2));
                         self.open.push(allocation);
                         self.next_port
                     });

@@ -150,8 +150,8 @@ fn a_channel_number_has_one_peer_and_a_peer_one_number() {
     assert_eq!(bed.bind(&caller, 0x4000, PEER), 0);
     assert_eq!(bed.bind(&caller, 0x4000, OTHER_PEER), 400);
     assert_eq!(bed.bind(&caller, 0x4001, PEER), 400);
-    assert_eq!(bed.bind(&caller, 0x4fff, OTHER_PEER), 0);
-    for number in [0, 0x3fff, 0x5000, 0xffff] {
+    assert_eq!(bed.bind(&caller, 0x7ffe, OTHER_PEER), 0);
+    for number in [0, 0x3fff, 0x7fff, 0x8000, 0xffff] {
         assert_eq!(bed.bind(&caller, number, "2.2.2.2:1"), 400, "{number:x}");
     }
 }
