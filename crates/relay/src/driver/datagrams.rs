@@ -131,9 +131,8 @@ impl Socket {
                 segment_size: (segment < contents.len()).then_some(segment),
                 src_ip: from,
             };
-            let _ = self.io.try_io(Interest::WRITABLE, || {
-                self.state.try_send(UdpSockRef::from(&self.io), &transmit)
-            });
+            // Not through the runtime: it would hold back what it does not yet know to be writable, and nothing here waits.
+            let _ = self.state.try_send(UdpSockRef::from(&self.io), &transmit);
         }
     }
 }
