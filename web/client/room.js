@@ -38,7 +38,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   /** @type {Promise<void> | null} */ #leaving = null;
   /** @type {string[]} */ #past = [];
   /** @type {Promise<void> | null} */ #connecting = null;
-  #spare = new Spare();
+  /** @type {Spare} */ #spare;
   #abort = () => void this.leave();
 
   /** @param {RoomOptions} options */
@@ -47,6 +47,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     if (options.open === false) throw new CrowflyError("unsupported", "rooms with a secret are not there yet", { hint: "Leave `open` away." });
     this.#options = options;
     this.#server = serverBase(options.server);
+    this.#spare = new Spare(options.path);
     this.#signaling = new Signaling({
       url: socketURL(this.#server),
       onmessage: (message) => this.#receive(message),

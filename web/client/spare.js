@@ -1,19 +1,16 @@
 /**
  * A connection made while one waits, so that whoever joins need not wait for it.
  *
- * Where its ICE servers are STUN servers only it has also gathered: its candidates are known to nobody, its ports are open, and the
- * browser keeps them alive with a small packet to the STUN server every ten seconds. A relay's allocation would be too dear to hold.
+ * It has also gathered: its candidates are known to nobody, its ports are open, and the browser keeps them alive with a small packet to
+ * the STUN server every ten seconds, and a relay's allocation with one every few minutes.
  * @module
  */
 //# allFunctionsCalledOnLoad
 
+/** @import { RoomOptions } from "./types.d.ts" */
+
 /** What every connection of ours is configured with, the ICE servers apart. @type {Readonly<RTCConfiguration>} */
 const BASE = Object.freeze({ bundlePolicy: "max-bundle" });
-
-/** @param {RTCIceServer[]} iceServers @returns {RTCConfiguration} */
-export function configurationFor(iceServers) {
-  return { ...BASE, iceServers };
-}
 
 /** Whether a connection has gathered ahead; Firefox has no such pool. @param {RTCPeerConnection} connection */
 export function isPooled(connection) {
@@ -24,6 +21,18 @@ export function isPooled(connection) {
 export class Spare {
   /** @type {RTCPeerConnection | null} */ #connection = null;
   #servers = "";
+  #path;
+
+  /** @param {RoomOptions["path"]} path */
+  constructor(path) {
+    this.#path = path;
+  }
+
+  /** What a connection with these servers is configured with. @param {RTCIceServer[]} servers @returns {RTCConfiguration} */
+  configuration(servers) {
+    if (this.#path === "relay") return { ...BASE, iceServers: servers, iceTransportPolicy: "relay" };
+    return { ...BASE, iceServers: this.#path === "direct" ? withoutRelays(servers) : servers };
+  }
 
   /** Makes one, unless there is one for these servers. @param {RTCIceServer[]} servers */
   prepare(servers) {
@@ -31,7 +40,7 @@ export class Spare {
     if (this.#connection && this.#servers === wanted) return;
     this.close();
     try {
-      this.#connection = new RTCPeerConnection({ ...configurationFor(servers), ...gatheringAhead(servers) });
+      this.#connection = new RTCPeerConnection({ ...this.configuration(servers), iceCandidatePoolSize: 1 });
       this.#servers = wanted;
     } catch {
       // Without WebRTC, or with too many connections open: whoever needs one then says why it cannot be had.
@@ -52,8 +61,8 @@ export class Spare {
   }
 }
 
-/** @param {RTCIceServer[]} servers @returns {RTCConfiguration} */
-function gatheringAhead(servers) {
-  const relayed = servers.some(({ urls }) => [urls].flat().some((url) => !/^stuns?:/i.test(url)));
-  return relayed ? {} : { iceCandidatePoolSize: 1 };
+/** @param {RTCIceServer[]} servers */
+function withoutRelays(servers) {
+  const kept = servers.map((server) => ({ ...server, urls: [server.urls].flat().filter((url) => !/^turns?:/i.test(url)) }));
+  return kept.filter(({ urls }) => urls.length > 0);
 }
