@@ -73,6 +73,6 @@ function discard() {
 }
 
 /** What a connection to be made depends on. @param {RoomOptions} options */
-function keyOf({ server, iceServers, label }) {
-  return JSON.stringify([serverBase(server), iceServers, label]);
+function keyOf({ server, iceServers, label, path }) {
+  return JSON.stringify([serverBase(server), iceServers, label, path]);
 }

@@ -9,7 +9,7 @@
 import { CandidateBuffer, END_OF_CANDIDATES, candidatesIn } from "./candidates.js";
 import { CrowflyError, asCrowflyError } from "./errors.js";
 import { Renegotiation } from "./renegotiation.js";
-import { configurationFor, isPooled } from "./spare.js";
+import { isPooled } from "./spare.js";
 import { StepList } from "./steps.js";
 
 /** @import { Description, Payload } from "./payload.js" */
@@ -104,7 +104,7 @@ export class Negotiation {
     this.#servers = servers;
     const connection = this.#connection;
     if (connection && servers.length > 0) {
-      const configuration = configurationFor(servers);
+      const configuration = this.#options.spare.configuration(servers);
       this.#trace.call(1, "setConfiguration", { iceServers: servers.length }, () => connection.setConfiguration(configuration));
     }
     this.#advance();
@@ -354,7 +354,7 @@ export class Negotiation {
     const servers = this.#servers ?? [];
     const detail = { iceServers: servers.flatMap((server) => server.urls) };
     const connection = this.#trace.call(stage, "RTCPeerConnection", detail, () => {
-      return this.#options.spare.take(servers) ?? new RTCPeerConnection(configurationFor(servers));
+      return this.#options.spare.take(servers) ?? new RTCPeerConnection(this.#options.spare.configuration(servers));
     });
     this.#connection = connection;
     this.#listen(connection, stage);

@@ -50,7 +50,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
   /** @type {Promise<void> | null} */ #leaving = null;
   /** @type {string[]} */ #past = [];
   /** @type {Promise<void> | null} */ #connecting = null;
-  #spare = new Spare();
+  /** @type {Spare} */ #spare;
   #lock = new SeatLock();
   #abort = () => void this.leave();
 
@@ -59,6 +59,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     super();
     this.#options = options;
     this.#server = serverBase(options.server);
+    this.#spare = new Spare(options.path);
     this.#signaling = new Signaling({
       url: socketURL(this.#server),
       onmessage: (message) => this.#receive(message),

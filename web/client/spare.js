@@ -1,23 +1,20 @@
 /**
  * A connection made while one waits, so that whoever joins need not wait for it.
  *
- * Where its ICE servers are STUN servers only it has also gathered: its candidates are known to nobody, its ports are open, and the
- * browser keeps them alive with a small packet to the STUN server every ten seconds. A relay's allocation would be too dear to hold.
- * As networks change, what was gathered is renewed after a minute, when the network is back, and when the server is.
+ * It has also gathered: its candidates are known to nobody, its ports are open, and the browser keeps them alive with a small packet to
+ * the STUN server every ten seconds, and a relay's allocation with one every few minutes. As networks change, what was gathered is
+ * renewed after a minute, when the network is back, and when the server is.
  * @module
  */
 //# allFunctionsCalledOnLoad
+
+/** @import { RoomOptions } from "./types.d.ts" */
 
 /** So long, in ms, one is kept before another takes its place: a script is not told when a network it gathered on is gone. */
 const FRESH = 60_000;
 
 /** What every connection of ours is configured with, the ICE servers apart. @type {Readonly<RTCConfiguration>} */
 const BASE = Object.freeze({ bundlePolicy: "max-bundle" });
-
-/** @param {RTCIceServer[]} iceServers @returns {RTCConfiguration} */
-export function configurationFor(iceServers) {
-  return { ...BASE, iceServers };
-}
 
 /** Whether a connection has gathered ahead; Firefox has no such pool. @param {RTCPeerConnection} connection */
 export function isPooled(connection) {
@@ -30,6 +27,18 @@ export class Spare {
   #servers = "";
   #made = 0;
   /** Ends the watch over its age. */ #over = new AbortController();
+  #path;
+
+  /** @param {RoomOptions["path"]} path */
+  constructor(path) {
+    this.#path = path;
+  }
+
+  /** What a connection with these servers is configured with. @param {RTCIceServer[]} servers @returns {RTCConfiguration} */
+  configuration(servers) {
+    if (this.#path === "relay") return { ...BASE, iceServers: servers, iceTransportPolicy: "relay" };
+    return { ...BASE, iceServers: this.#path === "direct" ? withoutRelays(servers) : servers };
+  }
 
   /** Makes one, unless there is one for these servers. @param {RTCIceServer[]} servers */
   prepare(servers) {
@@ -37,7 +46,7 @@ export class Spare {
     if (this.#connection && this.#servers === wanted) return;
     this.close();
     try {
-      this.#connection = new RTCPeerConnection({ ...configurationFor(servers), ...gatheringAhead(servers) });
+      this.#connection = new RTCPeerConnection({ ...this.configuration(servers), iceCandidatePoolSize: 1 });
     } catch {
       return; // without WebRTC, or with too many connections open: whoever needs one then says why it cannot be had
     }
@@ -76,8 +85,8 @@ export class Spare {
   }
 }
 
-/** @param {RTCIceServer[]} servers @returns {RTCConfiguration} */
-function gatheringAhead(servers) {
-  const relayed = servers.some(({ urls }) => [urls].flat().some((url) => !/^stuns?:/i.test(url)));
-  return relayed ? {} : { iceCandidatePoolSize: 1 };
+/** @param {RTCIceServer[]} servers */
+function withoutRelays(servers) {
+  const kept = servers.map((server) => ({ ...server, urls: [server.urls].flat().filter((url) => !/^turns?:/i.test(url)) }));
+  return kept.filter(({ urls }) => urls.length > 0);
 }

@@ -9,8 +9,8 @@ export function joinRoom(linkOrCode: string, options?: RoomOptions): Promise<Roo
 
 /** Does ahead what {@link joinRoom} and {@link createRoom} begin with: the connection to the server, the RTCPeerConnection, the offer and its
  *  candidates. Call it when a click on "join" is likely, as when a page was opened by a link; the next call with the same server,
- *  iceServers and label takes it over. Kept for 8 s, then it is closed. Never fails: the call that follows says what is wrong. */
-export function prepare(options?: Pick<RoomOptions, "server" | "iceServers" | "label" | "steps" | "open">): void;
+ *  iceServers, label and path takes it over. Kept for 8 s, then it is closed. Never fails: the call that follows says what is wrong. */
+export function prepare(options?: Pick<RoomOptions, "server" | "iceServers" | "label" | "path" | "steps" | "open">): void;
 
 /** What a connection needs and this browser has not, or not turned on, in words: "WebRTC" (with data channels), "WebSocket". Empty where
  *  all is there; else every attempt fails, and a page may say so before. */
@@ -32,6 +32,9 @@ export interface RoomOptions {
   steps?: boolean;
   /** Used instead of the servers the signaling server hands out. `[]` means host candidates only. */
   iceServers?: RTCIceServer[];
+  /** "relay": through a relay or not at all, which hides one's addresses from the other side; "direct": never through a relay.
+   *  Default: direct where that works, else a relay. */
+  path?: "relay" | "direct";
   /** Label of the main data channel. Default `crowfly`. Its protocol is always `crowfly.1`. */
   label?: string;
   /** Ends the attempt, and later leaves the room. */

@@ -88,18 +88,27 @@ test("an answer that leads to no connection is no obstacle to the end", async (t
   assert.equal((await closed).reason, "failed");
 });
 
-for (const [what, servers, pools] of /** @type {const} */ ([
-  ["where a relay would have to hold an allocation", [{ urls: ["stun:192.0.2.9:3478", "turn:192.0.2.9:3478"], username: "u", credential: "c" }], true],
-  ["where the browser cannot", [{ urls: "stun:192.0.2.9:3478" }], false],
-])) {
-  test(`nothing is gathered ahead ${what}`, async (t) => {
+test("nothing is gathered ahead where the browser cannot", async (t) => {
+  const world = createWorld(t);
+  world.webrtc.pools = false;
+  const { one, two } = await joinPrepared(world);
+  assert.equal(one.states.channel, "open");
+  assert.ok(!two.trace.records.some(({ detail }) => detail?.type === "pranswer"));
+  assert.deepEqual(departures(two.trace.records), []);
+});
+
+const RELAYED = [{ urls: ["stun:192.0.2.9:3478", "turn:192.0.2.9:3478"], username: "u", credential: "c" }, { urls: "turns:192.0.2.9:5349", username: "u", credential: "c" }];
+const DIRECT = [{ urls: ["stun:192.0.2.9:3478"], username: "u", credential: "c" }];
+
+for (const [path, policy, servers] of /** @type {const} */ ([[undefined, undefined, RELAYED], ["relay", "relay", RELAYED], ["direct", undefined, DIRECT]])) {
+  test(`path ${path ?? "by default"}: the prepared connections and the joiner's are configured for it`, async (t) => {
     const world = createWorld(t);
-    world.webrtc.pools = pools;
-    const { one, two } = await joinPrepared(world, { iceServers: structuredClone(/** @type {any} */ (servers)) });
-    assert.equal(one.states.channel, "open");
-    if (pools) assert.equal(world.webrtc.connections[0]?.configuration.iceCandidatePoolSize, undefined);
-    assert.ok(!two.trace.records.some(({ detail }) => detail?.type === "pranswer"));
-    assert.deepEqual(departures(two.trace.records), []);
+    await joinPrepared(world, { iceServers: structuredClone(RELAYED), path });
+    assert.ok(world.webrtc.connections.length >= 2);
+    for (const { configuration } of world.webrtc.connections) {
+      assert.equal(configuration.iceTransportPolicy, policy);
+      assert.deepEqual(configuration.iceServers, servers);
+    }
   });
 }
 

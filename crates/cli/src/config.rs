@@ -3,11 +3,13 @@
 use std::fmt::Display;
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
+use crowfly_server::relay::RelayAddress;
 use crowfly_server::{Config, Host, Origin};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -21,6 +23,15 @@ pub(crate) struct File {
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) relay_listen: Option<SocketAddr>,
     pub(crate) stun: Option<bool>,
+    pub(crate) turn: Option<bool>,
+    pub(crate) relay_tls_listen: Option<SocketAddr>,
+    pub(crate) tls_cert: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+    pub(crate) relay_address: Option<Vec<Parsed<Mapped>>>,
+    pub(crate) relay_ports: Option<Parsed<Ports>>,
+    pub(crate) relay_secret: Option<String>,
+    pub(crate) relay_lan: Option<bool>,
+    pub(crate) relay_allow: Option<Vec<Parsed<Network>>>,
     pub(crate) web_dir: Option<PathBuf>,
     pub(crate) public_host: Option<Parsed<Host>>,
     pub(crate) origin: Option<Vec<Parsed<Origin>>>,
@@ -45,6 +56,14 @@ pub(crate) struct File {
     pub(crate) seat_kept_seconds: Option<Seconds>,
     pub(crate) failed_look_ups_per_minute: Option<u32>,
     pub(crate) stun_per_second: Option<u16>,
+    pub(crate) relay_credential_seconds: Option<Seconds>,
+    pub(crate) relay_max_allocations: Option<usize>,
+    pub(crate) relay_allocations_per_user: Option<u32>,
+    pub(crate) relay_allocations_per_source: Option<u32>,
+    pub(crate) relay_permissions_per_allocation: Option<usize>,
+    pub(crate) relay_channels_per_allocation: Option<usize>,
+    pub(crate) relay_bytes_per_second_per_user: Option<u64>,
+    pub(crate) relay_bytes_per_second_per_source: Option<u64>,
 }
 
 /// A value written as text, in the same way as on the command line.
@@ -75,6 +94,48 @@ impl FromStr for Network {
         network
             .map(Self)
             .map_err(|_| "expected an address or a network like 192.0.2.0/24")
+    }
+}
+
+/// Where allocations are made: an address of this machine, or the public address and behind a slash the machine's own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mapped(pub(crate) RelayAddress);
+
+impl FromStr for Mapped {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (public, bind) = text.split_once('/').unwrap_or((text, text));
+        let address = |text: &str| {
+            text.parse()
+                .map_err(|_| "expected an address, or PUBLIC/OWN like 203.0.113.5/10.0.0.5")
+        };
+        let (public, bind): (IpAddr, IpAddr) = (address(public)?, address(bind)?);
+        if public.is_ipv4() != bind.is_ipv4() {
+            return Err("both addresses must be of one family");
+        }
+        if public.is_unspecified() || bind.is_unspecified() {
+            return Err("expected an address that others can send to");
+        }
+        Ok(Self(RelayAddress { bind, public }))
+    }
+}
+
+/// A range of ports, `FIRST-LAST`.
+#[derive(Debug, Clone)]
+pub(crate) struct Ports(pub(crate) RangeInclusive<u16>);
+
+impl FromStr for Ports {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let range = text.split_once('-').and_then(|(first, last)| {
+            let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+            (0 < first && first <= last).then_some(first..=last)
+        });
+        range
+            .map(Self)
+            .ok_or("expected a range of ports like 49152-65535")
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{self, File, Network, Parsed, set};
 use crate::output::{hint, line};
 
-const STUN_PORT: u16 = 3478;
+mod relay;
 
 /// Every setting can also be given by a variable, and, under the same name, in the file of --config. A flag goes before a
 /// variable, a variable before the file.
@@ -30,24 +30,8 @@ pub(crate) struct Args {
     )]
     listen: Option<SocketAddr>,
 
-    /// Where to serve STUN (UDP) [default: the address of --listen, port 3478]
-    #[arg(
-        long,
-        env = "CROWFLY_RELAY_LISTEN",
-        value_name = "ADDR:PORT",
-        hide_env_values = true
-    )]
-    relay_listen: Option<SocketAddr>,
-
-    /// Serve no STUN: peers find each other within one network only
-    #[arg(
-        long,
-        env = "CROWFLY_NO_STUN",
-        value_parser = clap::builder::BoolishValueParser::new(),
-        conflicts_with = "relay_listen",
-        hide_env_values = true
-    )]
-    no_stun: bool,
+    #[command(flatten)]
+    relay: relay::RelayArgs,
 
     /// Read the browser files from this folder instead of those built in
     #[arg(
@@ -106,7 +90,7 @@ pub(crate) struct Args {
     )]
     metrics_from: Vec<Network>,
 
-    /// ICE servers told to browsers as a JSON array, instead of the own STUN
+    /// ICE servers told to browsers as a JSON array, instead of the own STUN and TURN
     #[arg(
         long,
         env = "CROWFLY_ICE_SERVERS",
@@ -195,12 +179,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
+    let description = relay::Description::of(&config);
     let server = Server::bind(config).await.map_err(with_hint)?;
     let (mut terminate, mut interrupt) = stop_signals().context("cannot listen for signals")?;
     line(&format!("Crowfly is at {}", url(server.local_addr())));
-    if let Some(address) = server.stun_addr() {
-        line(&format!("STUN is at UDP {address}"));
-    }
+    description.print(&server);
     let mut stop = async move || {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -228,7 +211,7 @@ fn stop_signals() -> io::Result<(tokio::signal::unix::Signal, tokio::signal::uni
 }
 
 /// Flag or variable over file over default.
-fn settle(args: Args, file: File) -> anyhow::Result<Config> {
+fn settle(args: Args, mut file: File) -> anyhow::Result<Config> {
     let mut config = Config {
         assets: embedded(),
         ..Config::default()
@@ -236,10 +219,7 @@ fn settle(args: Args, file: File) -> anyhow::Result<Config> {
     config::apply_limits(&file, &mut config);
     let default_listen = config.listen;
     config.listen = args.listen.or(file.listen).unwrap_or(default_listen);
-    let stun_wanted = !args.no_stun && (file.stun.unwrap_or(true) || args.relay_listen.is_some());
-    let relay_listen = args.relay_listen.or(file.relay_listen);
-    config.relay_listen =
-        stun_wanted.then(|| relay_listen.unwrap_or(SocketAddr::new(config.listen.ip(), STUN_PORT)));
+    relay::settle(args.relay, &mut file, &mut config)?;
     if let Some(folder) = args.web_dir.or(file.web_dir) {
         let folder = folder
             .canonicalize()
@@ -324,7 +304,17 @@ fn embedded() -> Assets {
 fn with_hint(error: BindError) -> anyhow::Error {
     let (address, flag, source) = match &error {
         BindError::Listen { address, source } => (address, "--listen", source),
-        BindError::Relay { address, source } => (address, "--relay-listen", source),
+        BindError::Relay(relay::Error::Listen {
+            transport,
+            address,
+            source,
+        }) => match *transport {
+            "TLS" => (address, "--relay-tls-listen", source),
+            _ => (address, "--relay-listen", source),
+        },
+        BindError::Relay(relay::Error::Address { address, source }) => {
+            (address, "--relay-address", source)
+        }
         _ => return error.into(),
     };
     let stun = flag == "--relay-listen";
@@ -336,6 +326,9 @@ fn with_hint(error: BindError) -> anyhow::Error {
         }
         io::ErrorKind::PermissionDenied => {
             format!("ports below 1024 need privileges; choose a higher one with {flag}")
+        }
+        io::ErrorKind::AddrNotAvailable if flag == "--relay-address" => {
+            format!("this machine does not have that address; behind a NAT give {flag} PUBLIC/OWN")
         }
         io::ErrorKind::AddrNotAvailable => {
             format!("this machine does not have that address; {flag} takes one that it has")

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::assets::Assets;
 use crate::origin::{Host, Origin};
+use crate::relay::RelayConfig;
 use crate::websocket::SocketLimits;
 
 /// How one server runs.
@@ -15,7 +16,7 @@ use crate::websocket::SocketLimits;
 pub struct Config {
     /// Where HTTP and WebSocket are served. Port 0: any free one.
     pub listen: SocketAddr,
-    /// Where STUN is served over UDP; `None`: nowhere.
+    /// Where STUN and TURN are served; `None`: nowhere.
     pub relay_listen: Option<SocketAddr>,
     /// The browser files.
     pub assets: Assets,
@@ -35,6 +36,8 @@ pub struct Config {
     pub sockets: SocketLimits,
     /// Limits of rooms and messages.
     pub hub: crate::hub::Config,
+    /// TURN, and how far it reaches.
+    pub relay: RelayConfig,
     /// STUN answers a second to one source.
     pub stun_rate: u16,
     /// Seed of all that the hub draws (peer ids, tokens, room names); `None`: from the operating system. Tests only set it.
@@ -56,6 +59,7 @@ impl Default for Config {
             http: HttpLimits::default(),
             sockets: SocketLimits::default(),
             hub: crate::hub::Config::default(),
+            relay: RelayConfig::default(),
             stun_rate: 50,
             seed: None,
         }
@@ -65,7 +69,7 @@ impl Default for Config {
 /// What `welcome` tells clients (W3C WebRTC §4.2.2). No third party's server is ever named by default.
 #[derive(Debug, Clone)]
 pub enum IceServers {
-    /// This server's own STUN, under the name the client used; none when STUN is off.
+    /// This server's own STUN and TURN, under the name the client used; none when they are off.
     Own,
     /// Exactly this JSON array of RTCIceServer dictionaries.
     Fixed(Box<RawValue>),

@@ -17,6 +17,7 @@
 
 pub mod hub;
 pub mod limits;
+pub mod relay;
 pub mod websocket;
 
 mod admission;

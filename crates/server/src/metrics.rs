@@ -3,14 +3,19 @@
 //! For operators only: answered to the addresses of [`Config::metrics_from`](crate::Config::metrics_from), which is this machine
 //! unless configured, and never to a request that came through a proxy. Counts only; nothing here names a room or an address.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
+
+use crate::relay::Counts;
 
 /// `Content-Type` of [`Metrics::text`].
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -38,8 +43,6 @@ pub(crate) struct Metrics {
     pub(crate) rooms: Gauge,
     pub(crate) pairings: Counter,
     pub(crate) relayed: Counter,
-    pub(crate) stun: Counter,
-    pub(crate) stun_ignored: Counter,
     received: Counter,
     sent: Counter,
     refusals: Family<Code, Counter>,
@@ -48,8 +51,11 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(relay: Option<Counts>) -> Arc<Self> {
         let mut registry = Registry::with_prefix("crowfly");
+        if let Some(counts) = relay {
+            registry.register_collector(Box::new(Relay(counts)));
+        }
         let connections = Gauge::default();
         registry.register(
             "connections",
@@ -63,16 +69,6 @@ impl Metrics {
             &mut registry,
             "signals_relayed",
             "Signaling messages handed to the other seat",
-        );
-        let stun = counter(
-            &mut registry,
-            "stun_requests",
-            "STUN binding requests answered",
-        );
-        let stun_ignored = counter(
-            &mut registry,
-            "stun_ignored",
-            "Datagrams left unanswered: not STUN, or over the rate",
         );
         let received = bytes_counter(&mut registry, "received", "Bytes received over WebSockets");
         let sent = bytes_counter(&mut registry, "sent", "Bytes sent over WebSockets");
@@ -100,8 +96,6 @@ impl Metrics {
             rooms,
             pairings,
             relayed,
-            stun,
-            stun_ignored,
             received,
             sent,
             refusals,
@@ -141,6 +135,76 @@ impl Metrics {
         let mut text = String::new();
         text::encode(&mut text, &self.registry).expect("a String takes every write");
         text
+    }
+}
+
+/// What the relay has counted; it counts by itself and is asked.
+struct Relay(Counts);
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Relay")
+    }
+}
+
+impl Collector for Relay {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self(counts) = self;
+        let stats = counts();
+        let gauge = ConstGauge::new(stats.allocations as i64);
+        gauge.encode(encoder.encode_descriptor(
+            "relay_allocations",
+            "TURN allocations that live",
+            None,
+            MetricType::Gauge,
+        )?)?;
+        for (name, help, value) in [
+            (
+                "stun_requests",
+                "STUN binding requests answered",
+                stats.bindings,
+            ),
+            (
+                "stun_ignored",
+                "Datagrams left unanswered: not STUN or TURN, or over the rate",
+                stats.ignored,
+            ),
+            ("relay_allocated", "TURN allocations made", stats.allocated),
+            (
+                "relay_unauthenticated",
+                "TURN requests without a credential that holds, first requests among them",
+                stats.unauthenticated,
+            ),
+            (
+                "relay_denied",
+                "TURN requests for addresses that are not reached",
+                stats.denied,
+            ),
+            (
+                "relay_over_limit",
+                "TURN requests refused because of a limit",
+                stats.over_limit,
+            ),
+            (
+                "relay_datagrams",
+                "Datagrams relayed",
+                stats.relayed_datagrams,
+            ),
+            (
+                "relay_payload",
+                "Bytes relayed, without TURN's own",
+                stats.relayed_bytes,
+            ),
+            (
+                "relay_dropped",
+                "Datagrams not relayed: without permission, or over the rate",
+                stats.dropped_datagrams,
+            ),
+        ] {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+        }
+        Ok(())
     }
 }
 

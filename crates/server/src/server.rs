@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -21,6 +21,7 @@ use crate::http::{Peer, Site};
 use crate::hub::Hub;
 use crate::limits::Source;
 use crate::metrics::Metrics;
+use crate::relay::{self, Counts, Handout};
 use crate::signaling::Signaling;
 use crate::websocket::{Handler, Sockets};
 
@@ -37,7 +38,7 @@ const MAX_HEAD: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    stun: Option<UdpSocket>,
+    relay: Option<crowfly_relay::Server>,
     site: Arc<Site>,
     signaling: Option<Arc<Signaling>>,
 }
@@ -54,14 +55,9 @@ pub enum BindError {
         /// Why.
         source: io::Error,
     },
-    /// STUN.
-    #[error("cannot open UDP {address} for STUN")]
-    Relay {
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
+    /// STUN and TURN.
+    #[error(transparent)]
+    Relay(#[from] relay::BindError),
     /// The system gave no random numbers.
     #[error("cannot draw a secret from the operating system")]
     Random {
@@ -88,22 +84,23 @@ impl Server {
     /// [`BindError`], mostly because the port is taken.
     pub async fn bind(config: Config) -> Result<Self, BindError> {
         let listener = listen(config.listen)?;
-        let stun = open_stun(&config).await?;
-        let stun_port = stun
-            .as_ref()
-            .and_then(|socket| Some(socket.local_addr().ok()?.port()));
+        let (relay, directory) = relay::open(&config).await?.unzip();
         let seed = match config.seed {
             Some(seed) => seed,
             None => random_seed()?,
         };
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(
+            relay
+                .as_ref()
+                .map(|relay| Box::new(relay.stats()) as Counts),
+        );
         let hub = Hub::new(config.hub.clone(), seed);
-        let signaling = Signaling::new(hub, &config, stun_port, Arc::clone(&metrics));
+        let signaling = Signaling::new(hub, Handout::new(&config, directory), Arc::clone(&metrics));
         let handler = Arc::clone(&signaling) as Arc<dyn Handler>;
         let site = site(config, handler, metrics, false);
         Ok(Self {
             listener,
-            stun,
+            relay,
             site,
             signaling: Some(signaling),
         })
@@ -117,10 +114,10 @@ impl Server {
     /// As [`bind`](Self::bind).
     pub fn bind_with(config: Config, handler: Arc<dyn Handler>) -> Result<Self, BindError> {
         let listener = listen(config.listen)?;
-        let site = site(config, handler, Metrics::new(), true);
+        let site = site(config, handler, Metrics::new(None), true);
         Ok(Self {
             listener,
-            stun: None,
+            relay: None,
             site,
             signaling: None,
         })
@@ -133,9 +130,19 @@ impl Server {
             .unwrap_or(self.site.config.listen)
     }
 
-    /// Where STUN is served, if it is.
+    /// Where STUN is served over UDP, if it is.
     pub fn stun_addr(&self) -> Option<SocketAddr> {
-        self.stun.as_ref()?.local_addr().ok()
+        Some(self.relay.as_ref()?.udp_addr())
+    }
+
+    /// Where TURN is served over TCP, and over UDP at the same address and port, if it is.
+    pub fn turn_addr(&self) -> Option<SocketAddr> {
+        self.relay.as_ref()?.tcp_addr()
+    }
+
+    /// Where TURN is served over TLS, if it is.
+    pub fn turns_addr(&self) -> Option<SocketAddr> {
+        self.relay.as_ref()?.tls_addr()
     }
 
     /// Serves until `shutdown` resolves, then ends gracefully: closes every WebSocket with 1001 `shutting-down`, finishes answers
@@ -143,7 +150,7 @@ impl Server {
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let Self {
             listener,
-            stun,
+            relay,
             site,
             signaling,
         } = self;
@@ -156,8 +163,13 @@ impl Server {
                     None => pending().await,
                 }
             };
-            let mut background =
-                pin!(async { tokio::join!(keep_alive, keep_time, answer_stun(stun, &site)) });
+            let relay = async {
+                match relay {
+                    Some(relay) => relay.run().await,
+                    None => pending().await,
+                }
+            };
+            let mut background = pin!(async { tokio::join!(keep_alive, keep_time, relay) });
             tokio::select! {
                 _ = &mut background => {}
                 () = accept(&listener, &site, &stage) => {}
@@ -259,28 +271,6 @@ async fn serve(site: Arc<Site>, stream: TcpStream, peer: Peer, mut stage: watch:
         _ = connection => {}
         _ = stage.wait_for(|stage| *stage == Stage::Ended) => {}
     }
-}
-
-async fn answer_stun(socket: Option<UdpSocket>, site: &Site) {
-    let Some(socket) = socket else {
-        return pending().await;
-    };
-    let server = crowfly_relay::StunServer::new(site.config.stun_rate);
-    crowfly_relay::serve(socket, server, |event| match event {
-        crowfly_relay::Event::Answered => drop(site.metrics.stun.inc()),
-        crowfly_relay::Event::Ignored => drop(site.metrics.stun_ignored.inc()),
-    })
-    .await;
-}
-
-async fn open_stun(config: &Config) -> Result<Option<UdpSocket>, BindError> {
-    let Some(address) = config.relay_listen else {
-        return Ok(None);
-    };
-    UdpSocket::bind(address)
-        .await
-        .map(Some)
-        .map_err(|source| BindError::Relay { address, source })
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {

@@ -3,20 +3,17 @@
 //! The hub is behind one lock, held for the microseconds of a decision and never across an await or a call to the kernel: what is
 //! to be sent is queued under the lock, so its order is the hub's, and written after it.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use serde_json::value::RawValue;
 use tokio::sync::watch;
 
-use crate::config::{Config, IceServers};
 use crate::hub::{ConnectionId, Event, Hub, Input, Output};
 use crate::limits::Source;
 use crate::metrics::Metrics;
-use crate::origin::Host;
 use crate::redact::Redacted;
+use crate::relay::Handout;
 use crate::websocket::{Arrival, Burst, Handler, Socket};
 
 /// The hub, its clients and its clock.
@@ -25,10 +22,7 @@ pub(crate) struct Signaling {
     rooms: Mutex<Rooms>,
     /// When the hub wants to be called next.
     deadline: watch::Sender<Option<Instant>>,
-    ice_servers: IceServers,
-    /// The port of the STUN server, where there is one.
-    stun_port: Option<u16>,
-    public_host: Option<Host>,
+    handout: Handout,
     metrics: Arc<Metrics>,
 }
 
@@ -39,24 +33,16 @@ struct Rooms {
 }
 
 impl Signaling {
-    pub(crate) fn new(
-        hub: Hub,
-        config: &Config,
-        stun_port: Option<u16>,
-        metrics: Arc<Metrics>,
-    ) -> Arc<Self> {
+    pub(crate) fn new(hub: Hub, handout: Handout, metrics: Arc<Metrics>) -> Arc<Self> {
         let rooms = Mutex::new(Rooms {
             hub,
             sockets: HashMap::new(),
         });
         let (deadline, _) = watch::channel(None);
-        let (ice_servers, public_host) = (config.ice_servers.clone(), config.public_host.clone());
         Arc::new(Self {
             rooms,
             deadline,
-            ice_servers,
-            stun_port,
-            public_host,
+            handout,
             metrics,
         })
     }
@@ -145,29 +131,14 @@ impl Signaling {
             _ => tracing::trace!(?event, "hub"),
         }
     }
-
-    fn ice_servers(&self, host: &str) -> Cow<'_, RawValue> {
-        match (&self.ice_servers, self.stun_port) {
-            (IceServers::Fixed(json), _) => Cow::Borrowed(json),
-            (IceServers::Own, None) => Cow::Owned(raw("[]".to_owned())),
-            (IceServers::Own, Some(port)) => {
-                let host = self.public_host.as_ref().map_or(host, Host::as_str);
-                Cow::Owned(raw(format!(r#"[{{"urls":["stun:{host}:{port}"]}}]"#)))
-            }
-        }
-    }
-}
-
-/// Hosts are parsed strictly at the edge: nothing in them needs escaping.
-fn raw(json: String) -> Box<RawValue> {
-    RawValue::from_string(json).expect("a host without quotes in valid JSON is valid JSON")
 }
 
 impl Handler for Signaling {
     fn opened(&self, socket: &Arc<Socket>, arrival: &Arrival, burst: &mut Burst) {
         let connection = ConnectionId(socket.id());
         tracing::debug!(connection = connection.0, address = %Redacted(arrival.address.ip()), "connected");
-        let ice_servers = self.ice_servers(&arrival.host);
+        let user = format!("crowfly-{}", connection.0);
+        let ice_servers = self.handout.ice_servers(&arrival.host, &user);
         let source = Source::from(arrival.address.ip());
         let input = Input::Connected {
             connection,

@@ -115,7 +115,6 @@ mod tests {
         let all = targets(&root, None).expect("there are targets");
         for name in [
             "association",
-            "binding",
             "frames",
             "headers",
             "hub",

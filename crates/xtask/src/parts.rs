@@ -81,7 +81,7 @@ impl Group {
     fn needs(self) -> &'static [Need] {
         match self {
             Group::Lint => &[Need::Rustfmt, Need::Clippy, Need::CargoDeny],
-            Group::Rust => &[],
+            Group::Rust => &[Need::Coturn],
             Group::Fuzz => &[Need::CargoFuzz, Need::Cxx],
             Group::Js => &[Need::Node, Need::NpmPackages],
             Group::E2e => &[Need::Node, Need::NpmPackages, Need::Chromium, Need::Firefox],

@@ -25,10 +25,11 @@ pub(crate) enum Need {
     Chromium,
     Firefox,
     Python,
+    Coturn,
 }
 
 impl Need {
-    pub(crate) const ALL: [Need; 10] = [
+    pub(crate) const ALL: [Need; 11] = [
         Need::Rustfmt,
         Need::Clippy,
         Need::CargoDeny,
@@ -39,6 +40,7 @@ impl Need {
         Need::Chromium,
         Need::Firefox,
         Need::Python,
+        Need::Coturn,
     ];
 
     fn is_there(self, root: &Path) -> bool {
@@ -57,6 +59,9 @@ impl Need {
             Need::NpmPackages => packages_are_current(root).unwrap_or(false),
             Need::Chromium => chromium().is_some(),
             Need::Firefox => firefox().is_some(),
+            Need::Coturn => ["turnserver", "turnutils_uclient"]
+                .iter()
+                .all(|program| on_path(&[program]).is_some()),
             // Debian packs what makes virtual environments apart.
             Need::Python => answers(
                 "python3",
@@ -93,6 +98,8 @@ impl Need {
             Need::Chromium => apt(&["chromium", "chromium-sandbox", "fonts-liberation"]),
             Need::Firefox => apt(&["firefox-esr", "fonts-liberation"]),
             Need::Python => apt(&["python3", "python3-venv"]),
+            // Its client tests the relay; its server is what the tests of denied addresses must find fault with.
+            Need::Coturn => apt(&["coturn"]),
         }
     }
 
@@ -109,6 +116,7 @@ impl Need {
             Need::Chromium => "Chromium",
             Need::Firefox => "Firefox",
             Need::Python => "Python 3.11 or newer, with venv",
+            Need::Coturn => "coturn",
         }
     }
 }
@@ -145,6 +153,8 @@ fn install(root: &Path, need: Need) -> Result<()> {
             .args(&command[1..])
             .current_dir(root)
             .env("DEBIAN_FRONTEND", "noninteractive")
+            // coturn is wanted for its programs: its service is not to be started.
+            .env("RUNLEVEL", "1")
             .stdin(Stdio::null())
             .status()
             .with_context(|| format!("running {}", command[0]))?;
@@ -208,6 +218,11 @@ fn browser(variable: &str, names: &[&str]) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os(variable) {
         return Some(PathBuf::from(path)).filter(|path| path.is_file());
     }
+    on_path(names)
+}
+
+/// The first of these programs in `PATH`.
+fn on_path(names: &[&str]) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let candidates = names

@@ -29,11 +29,11 @@ function tools() {
  * PEER2 waits at `waiting`, PEER1 joins at `joining`; resolves when the channel is open on both. In each page `peer` and `room`
  * are then globals.
  * @param {any} stage @param {Kind} first @param {Kind} second
- * @param {{ options?: object, page?: import("./browsers.js").PageOptions }} [settings]
+ * @param {{ options?: object, page?: import("./browsers.js").PageOptions, server?: import("./server.js").Server }} [settings] server: one that runs already
  * @returns {Promise<{ server: import("./server.js").Server, waiting: Visitor, joining: Visitor }>}
  */
-export async function programs(stage, first, second, { options = {}, page } = {}) {
-  const server = await stage.serve();
+export async function programs(stage, first, second, { options = {}, page, server: running } = {}) {
+  const server = running ?? (await stage.serve());
   const [waiting, joining] = await Promise.all([stage.visit(first, server.url, page), stage.visit(second, server.url, page)]);
   await Promise.all([waiting.run(tools), joining.run(tools)]);
   const link = await waiting.run(async (/** @type {object} */ wanted) => {

@@ -1,8 +1,11 @@
-//! The STUN server and how clients are told of it.
+//! STUN and TURN in the server, and how clients are told of them.
 
 use std::net::UdpSocket;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use crowfly_server::relay::{RelayConfig, Secret};
 use crowfly_server::{Config, IceServers};
+use serde_json::json;
 
 use crate::kit::{PATIENCE, TestServer, config};
 
@@ -37,42 +40,79 @@ fn clients_are_told_the_server_under_the_name_they_used() {
         let server = TestServer::start(config);
         let mut client = server.connect(&[("host", host)]).unwrap();
         let welcome = client.hear();
-        (
-            welcome["iceServers"].to_string(),
-            server.stun.map_or(0, |address| address.port()),
-        )
+        let port = server.stun.map_or(0, |address| address.port());
+        (welcome["iceServers"].clone(), port)
     };
-    let (json, port) = told(config(), "localhost:8080");
-    assert_eq!(json, format!(r#"[{{"urls":["stun:localhost:{port}"]}}]"#));
-    let (json, port) = told(config(), "[::1]");
-    assert_eq!(json, format!(r#"[{{"urls":["stun:[::1]:{port}"]}}]"#));
     let public_host = Some("crowfly.example".parse().unwrap());
-    let (json, port) = told(
-        Config {
-            public_host,
-            ..config()
-        },
-        "127.0.0.1",
-    );
+    let elsewhere = Config {
+        public_host,
+        ..config()
+    };
+    for (config, host, named) in [
+        (config(), "localhost:8080", "localhost"),
+        (config(), "[::1]", "[::1]"),
+        (elsewhere, "127.0.0.1", "crowfly.example"),
+    ] {
+        let (servers, port) = told(config, host);
+        assert_eq!(
+            servers[0],
+            json!({ "urls": [format!("stun:{named}:{port}")] })
+        );
+        let udp = format!("turn:{named}:{port}?transport=udp");
+        let tcp = format!("turn:{named}:{port}?transport=tcp");
+        assert_eq!(servers[1]["urls"], json!([udp, tcp]));
+    }
+    let no_turn = RelayConfig {
+        turn: false,
+        ..RelayConfig::default()
+    };
+    let stun_only = Config {
+        relay: no_turn,
+        ..config()
+    };
+    let (servers, port) = told(stun_only, "localhost");
     assert_eq!(
-        json,
-        format!(r#"[{{"urls":["stun:crowfly.example:{port}"]}}]"#)
+        servers,
+        json!([{ "urls": [format!("stun:localhost:{port}")] }])
     );
-    let (json, _) = told(
-        Config {
-            relay_listen: None,
-            ..config()
-        },
-        "localhost",
+    let nowhere = Config {
+        relay_listen: None,
+        ..config()
+    };
+    assert_eq!(told(nowhere, "localhost").0, json!([]));
+    let fixed = json!([{ "urls": ["stun:stun.example"] }]);
+    let elsewhere = Config {
+        ice_servers: IceServers::Fixed(serde_json::from_value(fixed.clone()).unwrap()),
+        ..config()
+    };
+    assert_eq!(told(elsewhere, "localhost").0, fixed);
+}
+
+#[test]
+fn each_client_has_credentials_of_its_own_that_are_good_for_five_minutes() {
+    let secret = Secret::new("shared");
+    let relay = RelayConfig {
+        secret: Some(secret.clone()),
+        ..RelayConfig::default()
+    };
+    let server = TestServer::start(Config { relay, ..config() });
+    let credentials = || {
+        let (_client, welcome) = server.greeted();
+        let turn = &welcome["iceServers"][1];
+        let text = |name: &str| turn[name].as_str().unwrap().to_owned();
+        (text("username"), text("credential"))
+    };
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let (ann, bob) = (credentials(), credentials());
+    assert_ne!(ann.0, bob.0);
+    let (expiry, id) = ann.0.split_once(':').unwrap();
+    let expiry: u64 = expiry.parse().unwrap();
+    assert!(
+        (now + 300..now + 310).contains(&expiry),
+        "{expiry} at {now}"
     );
-    assert_eq!(json, "[]");
-    let fixed = r#"[{"urls":["stun:stun.example"]}]"#;
-    let (json, _) = told(
-        Config {
-            ice_servers: IceServers::Fixed(serde_json::from_str(fixed).unwrap()),
-            ..config()
-        },
-        "localhost",
-    );
-    assert_eq!(json, fixed);
+    assert_eq!(secret.issue(expiry, id), ann);
 }

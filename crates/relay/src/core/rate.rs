@@ -9,9 +9,22 @@ use std::time::{Duration, Instant};
 const SLOTS: usize = 1 << 14;
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// Whom limits count: an IPv4 address, or an IPv6 /64, for an IPv6 host owns the whole of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Source(bool, u64);
+
+impl Source {
+    pub(crate) fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(true, u64::from(address.to_bits())),
+            IpAddr::V6(address) => Self(false, (address.to_bits() >> 64) as u64),
+        }
+    }
+}
+
 /// Counts answers by source within windows of one second.
 #[derive(Debug)]
-pub(crate) struct Rate {
+pub(super) struct Rate {
     limit: u16,
     /// Keyed anew in every process, so that nobody can choose addresses that share a slot with a victim.
     hasher: RandomState,
@@ -20,7 +33,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    pub(crate) fn new(limit: u16) -> Self {
+    pub(super) fn new(limit: u16) -> Self {
         Self {
             limit,
             hasher: RandomState::new(),
@@ -30,7 +43,7 @@ impl Rate {
     }
 
     /// Counts one request; false when the source has used up its allowance.
-    pub(crate) fn allow(&mut self, now: Instant, source: IpAddr) -> bool {
+    pub(super) fn allow(&mut self, now: Instant, source: IpAddr) -> bool {
         if self
             .window
             .is_none_or(|begun| now.duration_since(begun) >= WINDOW)
@@ -38,19 +51,11 @@ impl Rate {
             self.counts.fill(0);
             self.window = Some(now);
         }
-        let slot = self.hasher.hash_one(of(source)) as usize % SLOTS;
+        let slot = self.hasher.hash_one(Source::of(source)) as usize % SLOTS;
         let count = &mut self.counts[slot];
         let allowed = *count < self.limit;
         *count = count.saturating_add(1);
         allowed
-    }
-}
-
-/// An IPv6 host owns its whole /64.
-fn of(source: IpAddr) -> u64 {
-    match source.to_canonical() {
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
     }
 }
 
