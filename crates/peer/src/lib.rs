@@ -62,7 +62,7 @@ pub use description::DescriptionError;
 pub use link::{LinkError, ServerUrl, parse_room};
 pub use message::Message;
 pub use pairing::{EndReason, PeerError};
-pub use peer::{PathStats, Peer, PeerEvent, PeerSender, PeerStats, SendError};
+pub use peer::{Agreed, PathStats, Peer, PeerEvent, PeerSender, PeerStats, SendError};
 pub use room::{JoinError, Room, RoomEvent, RoomOptions, create_room, join_room};
 pub use room_core::{CloseReason, RoomError};
 pub use session::HandshakeError;

@@ -27,6 +27,7 @@ pub use self::dtls::HandshakeError;
 pub(crate) use self::dtls::{Certificate, DtlsRole};
 use self::dtls::{Secured, Tunnel};
 use crate::description::Fingerprint;
+use crate::peer::Agreed;
 
 /// The pace of connectivity checks. RFC 8445 §14.2 wants 50 ms where paths are unknown and allows down to 5 ms; what we send is
 /// small, few and stops with the first answers.
@@ -268,6 +269,17 @@ impl Session {
     /// The last round trip of a connectivity check on the path.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.ice.nominated_pair_rtt()
+    }
+
+    /// What the two agreed upon; `None` before the connection is secure.
+    pub(crate) fn agreed(&mut self) -> Option<Agreed> {
+        let stats = self.association.as_ref()?.stats();
+        Some(Agreed {
+            dtls: self.tunnel.as_ref()?.version(),
+            snap: self.remote.as_ref()?.sctp_init.is_some(),
+            interleaving: stats.interleaving,
+            zero_checksum: stats.zero_checksum,
+        })
     }
 
     /// What kinds of candidates the path's ends are.

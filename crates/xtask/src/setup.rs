@@ -24,10 +24,11 @@ pub(crate) enum Need {
     Chromium,
     Firefox,
     Python,
+    Aiortc,
 }
 
 impl Need {
-    pub(crate) const ALL: [Need; 10] = [
+    pub(crate) const ALL: [Need; 11] = [
         Need::Rustfmt,
         Need::Clippy,
         Need::CargoDeny,
@@ -38,6 +39,7 @@ impl Need {
         Need::Chromium,
         Need::Firefox,
         Need::Python,
+        Need::Aiortc,
     ];
 
     fn is_there(self, root: &Path) -> bool {
@@ -63,6 +65,12 @@ impl Need {
                     "import ensurepip, sys; assert sys.version_info >= (3, 11)",
                 ],
             ),
+            Need::Aiortc => {
+                let python = aiortc(root);
+                let current =
+                    format!("import aiortc; assert aiortc.__version__ == '{AIORTC_VERSION}'");
+                answers(&python.to_string_lossy(), &["-c", &current])
+            }
         }
     }
 
@@ -90,6 +98,10 @@ impl Need {
             Need::Chromium => apt(&["chromium", "chromium-sandbox", "fonts-liberation"]),
             Need::Firefox => apt(&["firefox-esr", "fonts-liberation"]),
             Need::Python => apt(&["python3", "python3-venv"]),
+            Need::Aiortc => vec![
+                vec!["python3", "-m", "venv", AIORTC],
+                vec![AIORTC_PIP, "install", AIORTC_PACKAGE],
+            ],
         }
     }
 
@@ -105,6 +117,7 @@ impl Need {
             Need::Chromium => "Chromium",
             Need::Firefox => "Firefox",
             Need::Python => "Python 3.11 or newer, with venv",
+            Need::Aiortc => "aiortc, a WebRTC in Python",
         }
     }
 }
@@ -211,6 +224,16 @@ fn browser(variable: &str, names: &[&str]) -> Option<PathBuf> {
         .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     candidates.into_iter().find(|candidate| candidate.is_file())
 }
+
+/// Python with aiortc: somebody else's WebRTC, to talk to.
+pub(crate) fn aiortc(root: &Path) -> PathBuf {
+    root.join(AIORTC).join("bin/python")
+}
+
+const AIORTC: &str = "target/aiortc";
+const AIORTC_PIP: &str = "target/aiortc/bin/pip";
+const AIORTC_VERSION: &str = "1.16.0";
+const AIORTC_PACKAGE: &str = "aiortc==1.16.0";
 
 const LOCK: &str = "web/package-lock.json";
 const INSTALLED: &str = "web/node_modules/.installed-lock.json";
