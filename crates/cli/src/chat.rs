@@ -30,6 +30,7 @@ async fn chat(args: meet::Args) -> Result<()> {
         peer: None,
         open: false,
         alone: false,
+        silent: false,
     };
     let result = tokio::select! {
         result = talk.run(&mut room, &mut lines) => result,
@@ -49,6 +50,8 @@ struct Talk {
     open: bool,
     /// Said already that nobody hears.
     alone: bool,
+    /// Said already that nothing is heard.
+    silent: bool,
 }
 
 impl Talk {
@@ -139,7 +142,7 @@ impl Talk {
         self.screen.status(farewell(reason));
         let talked = std::mem::take(&mut self.open);
         self.peer = None;
-        self.alone = false;
+        (self.alone, self.silent) = (false, false);
         // A script has nobody who could wait for the next one.
         if talked && !self.screen.is_terminal() {
             return Some(match reason {
@@ -188,6 +191,11 @@ impl Talk {
                 ));
             }
             Some(PeerEvent::Problem(error)) => self.screen.status(&error.to_string()),
+            Some(PeerEvent::States(states)) => {
+                if let Some(news) = meet::silence(states, &mut self.silent) {
+                    self.screen.status(news);
+                }
+            }
             Some(_) => {}
             None => self.peer = None, // the room tells why
         }

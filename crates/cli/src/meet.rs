@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use anyhow::Result;
 use crowfly_peer::{
-    CloseReason, EndReason, JoinError, LinkError, Peer, PeerStats, Room, RoomError, RoomOptions,
-    ServerUrl, create_room, join_room, parse_room,
+    CloseReason, EndReason, JoinError, LinkError, Liveness, Peer, PeerStates, PeerStats, Room,
+    RoomError, RoomOptions, ServerUrl, create_room, join_room, parse_room,
 };
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -147,6 +147,20 @@ pub(crate) fn farewell(reason: EndReason) -> &'static str {
         EndReason::Replaced => "the other side came anew",
         _ => "the other side vanished",
     }
+}
+
+/// What people should know of the other side's silence, when it begins and ends; `silent` is what they know.
+pub(crate) fn silence(states: PeerStates, silent: &mut bool) -> Option<&'static str> {
+    let now = match states.liveness {
+        Liveness::Silent => true,
+        Liveness::Alive => false,
+        _ => return None,
+    };
+    (std::mem::replace(silent, now) != now).then_some(if now {
+        "nothing is heard from the other side"
+    } else {
+        "the other side is heard again"
+    })
 }
 
 /// The path to a peer, for people.

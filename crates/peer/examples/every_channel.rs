@@ -31,7 +31,12 @@ async fn main() -> Outcome<()> {
         _ => return Err("usage: every_channel offer|answer".into()),
     };
     let mut connection = connect(offers).await?;
-    let checked = tokio::time::timeout(PATIENCE, check(&mut connection.peer)).await??;
+    let checked = tokio::time::timeout(PATIENCE, check(&mut connection.peer)).await;
+    if !matches!(checked, Ok(Ok(_))) {
+        // What happened, for whoever has to find out.
+        writeln!(io::stderr(), "{}", connection.peer.trace().await)?;
+    }
+    let checked = checked??;
     connection.leave().await;
     writeln!(io::stdout(), "{checked}")?;
     Ok(())
@@ -127,6 +132,7 @@ async fn opened(peer: &mut Peer, theirs: &mut Vec<Channel>) -> Outcome<()> {
         match peer.next_event().await {
             Some(PeerEvent::Open) => return Ok(()),
             Some(PeerEvent::Channel(channel)) => theirs.push(channel),
+            Some(PeerEvent::Problem(error)) => writeln!(io::stderr(), "{error}")?,
             Some(PeerEvent::Closed(reason)) => return Err(reason.as_str().into()),
             Some(_) => {}
             None => return Err("it ended before it began".into()),

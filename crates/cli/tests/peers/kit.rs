@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What has not come by then does not come: the other side's death takes longest to be noticed, 15 s.
+/// What has not come by then does not come: the other side's death takes longest to be believed, 28 s.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Kills its process in the end.
