@@ -62,10 +62,10 @@ pub use description::DescriptionError;
 pub use link::{LinkError, ServerUrl, parse_room};
 pub use message::Message;
 pub use pairing::{EndReason, PeerError};
-pub use peer::{Agreed, PathStats, Peer, PeerEvent, PeerSender, PeerStats, SendError};
+pub use peer::{PathStats, Peer, PeerEvent, PeerSender, PeerStats, SendError};
 pub use room::{JoinError, Room, RoomEvent, RoomOptions, create_room, join_room};
 pub use room_core::{CloseReason, RoomError};
-pub use session::HandshakeError;
+pub use session::{Agreed, HandshakeError};
 pub use states::{
     ChannelState, ConnectionState, GatheringState, IceState, Liveness, PeerStates, SignalingState,
 };

@@ -25,8 +25,7 @@ use self::negotiation::Negotiation;
 use crate::liveness::{Liveness, TICK};
 use crate::message::Message;
 use crate::payload::Payload;
-use crate::peer::Agreed;
-use crate::session::{self, Certificate, Path, Session, Transmit};
+use crate::session::{self, Agreed, Certificate, Path, Session, Transmit};
 use crate::states::{self, PeerStates};
 use crate::trace::{Detail, Kind, Role, Stage, Trace, detail};
 

@@ -12,6 +12,7 @@ use crate::channel::{Channel, ChannelOptions, OpenError};
 use crate::inflow::Held;
 use crate::message::Message;
 use crate::pairing::{EndReason, PeerError};
+use crate::session::Agreed;
 use crate::states::PeerStates;
 use crate::trace::Role;
 
@@ -101,20 +102,6 @@ pub struct PeerStats {
     pub congestion_window: usize,
     /// What the two agreed upon; `None` until the connection is secure.
     pub agreed: Option<Agreed>,
-}
-
-/// What both sides can, and so use: native peers all of it, a browser what it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Agreed {
-    /// `1.3` (RFC 9147) or `1.2` (RFC 6347).
-    pub dtls: &'static str,
-    /// SCTP's handshake was in the descriptions (SNAP, draft-hancke-tsvwg-snap): two trips saved.
-    pub snap: bool,
-    /// I-DATA (RFC 8260): a large message does not hold up a small one of another channel.
-    pub interleaving: bool,
-    /// SCTP packets without a checksum, for DTLS has its own (RFC 9653).
-    pub zero_checksum: bool,
 }
 
 /// The two ends of a path; types as in W3C WebRTC §4.8.1.3 (RTCIceCandidateType).
