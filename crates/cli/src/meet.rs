@@ -92,7 +92,7 @@ fn show(room: &Room) {
 fn explain(error: RoomError, server: &ServerUrl) -> anyhow::Error {
     let advice = match error.code() {
         "server-unreachable" => format!(
-            "Is a server running at {server}? `crowfly serve` starts one; --server names another."
+            "Is a Crowfly server running at {server}? `crowfly serve` starts one; --server names another."
         ),
         "server-silent" => format!(
             "Something listens at {server} but does not speak this protocol, or a proxy holds WebSockets back."
