@@ -31,6 +31,7 @@ async fn chat(args: meet::Args) -> Result<()> {
         open: false,
         alone: false,
         silent: false,
+        online: true,
     };
     let result = tokio::select! {
         result = talk.run(&mut room, &mut lines) => result,
@@ -52,6 +53,8 @@ struct Talk {
     alone: bool,
     /// Said already that nothing is heard.
     silent: bool,
+    /// Whether the server is there, without which nobody can come.
+    online: bool,
 }
 
 impl Talk {
@@ -117,6 +120,9 @@ impl Talk {
 
     /// What ends the chat, if it does.
     fn room_event(&mut self, event: RoomEvent) -> Option<Result<()>> {
+        if let RoomEvent::Signaling { online } = event {
+            self.online = online;
+        }
         match event {
             RoomEvent::Peer(peer) => {
                 self.screen.status("somebody is there, connecting");
@@ -151,7 +157,11 @@ impl Talk {
             });
         }
         if reason != EndReason::Leave || talked {
-            self.screen.status("the room is still open");
+            self.screen.status(if self.online {
+                "the room is still open"
+            } else {
+                "the room is open again when the server is back"
+            });
         }
         None
     }

@@ -107,6 +107,10 @@ impl Heard {
         said.0.clone()
     }
 
+    pub(crate) fn so_far(&self) -> Vec<u8> {
+        self.0.so_far.lock().expect("no reader panics").0.clone()
+    }
+
     pub(crate) fn text(&self, wanted: &str) -> String {
         let has = |said: &[u8]| String::from_utf8_lossy(said).contains(wanted);
         String::from_utf8_lossy(&self.until(wanted, has)).into_owned()
