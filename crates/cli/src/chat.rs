@@ -30,6 +30,8 @@ async fn chat(args: meet::Args) -> Result<()> {
         peer: None,
         open: false,
         alone: false,
+        silent: false,
+        online: true,
     };
     let result = tokio::select! {
         result = talk.run(&mut room, &mut lines) => result,
@@ -49,6 +51,10 @@ struct Talk {
     open: bool,
     /// Said already that nobody hears.
     alone: bool,
+    /// Said already that nothing is heard.
+    silent: bool,
+    /// Whether the server is there, without which nobody can come.
+    online: bool,
 }
 
 impl Talk {
@@ -114,6 +120,9 @@ impl Talk {
 
     /// What ends the chat, if it does.
     fn room_event(&mut self, event: RoomEvent) -> Option<Result<()>> {
+        if let RoomEvent::Signaling { online } = event {
+            self.online = online;
+        }
         match event {
             RoomEvent::Peer(peer) => {
                 self.screen.status("somebody is there, connecting");
@@ -139,7 +148,7 @@ impl Talk {
         self.screen.status(farewell(reason));
         let talked = std::mem::take(&mut self.open);
         self.peer = None;
-        self.alone = false;
+        (self.alone, self.silent) = (false, false);
         // A script has nobody who could wait for the next one.
         if talked && !self.screen.is_terminal() {
             return Some(match reason {
@@ -148,7 +157,11 @@ impl Talk {
             });
         }
         if reason != EndReason::Leave || talked {
-            self.screen.status("the room is still open");
+            self.screen.status(if self.online {
+                "the room is still open"
+            } else {
+                "the room is open again when the server is back"
+            });
         }
         None
     }
@@ -188,6 +201,11 @@ impl Talk {
                 ));
             }
             Some(PeerEvent::Problem(error)) => self.screen.status(&error.to_string()),
+            Some(PeerEvent::States(states)) => {
+                if let Some(news) = meet::silence(states, &mut self.silent) {
+                    self.screen.status(news);
+                }
+            }
             Some(_) => {}
             None => self.peer = None, // the room tells why
         }

@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use crowfly_peer::{
-    CloseReason, EndReason, InvalidCode, JoinError, LinkError, Peer, PeerStats, Room, RoomError,
-    RoomOptions, Secret, ServerUrl, Verified, create_room, join_room, parse_room,
+    CloseReason, EndReason, InvalidCode, JoinError, LinkError, Liveness, Peer, PeerStates,
+    PeerStats, Room, RoomError, RoomOptions, Secret, ServerUrl, Verified, create_room, join_room,
+    parse_room,
 };
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -145,7 +146,7 @@ fn show(room: &Room) {
 fn explain(error: RoomError, server: &ServerUrl) -> anyhow::Error {
     let advice = match error.code() {
         "server-unreachable" => format!(
-            "Is a server running at {server}? `crowfly serve` starts one; --server names another."
+            "Is a Crowfly server running at {server}? `crowfly serve` starts one; --server names another."
         ),
         "server-silent" => format!(
             "Something listens at {server} but does not speak this protocol, or a proxy holds WebSockets back."
@@ -214,6 +215,20 @@ pub(crate) fn farewell(reason: EndReason) -> &'static str {
         EndReason::NotVerified => "somebody came who did not know the code",
         _ => "the other side vanished",
     }
+}
+
+/// What people should know of the other side's silence, when it begins and ends; `silent` is what they know.
+pub(crate) fn silence(states: PeerStates, silent: &mut bool) -> Option<&'static str> {
+    let now = match states.liveness {
+        Liveness::Silent => true,
+        Liveness::Alive => false,
+        _ => return None,
+    };
+    (std::mem::replace(silent, now) != now).then_some(if now {
+        "nothing is heard from the other side"
+    } else {
+        "the other side is heard again"
+    })
 }
 
 /// The path to a peer, and whether it can be anybody else, for people.

@@ -50,6 +50,7 @@ async fn through(room: &mut Room) -> Result<()> {
         peer,
         gone: None,
         closed: false,
+        silent: false,
     };
     let mut flow = Flow::new(channel);
     while !flow.is_done() {
@@ -145,6 +146,8 @@ struct Watch<'a> {
     gone: Option<&'static str>,
     /// One's own room is closed.
     closed: bool,
+    /// Said already that nothing is heard.
+    silent: bool,
 }
 
 impl Watch<'_> {
@@ -162,6 +165,7 @@ impl Watch<'_> {
             },
             event = self.peer.next_event(), if self.gone.is_none() => match event {
                 Some(PeerEvent::Closed(reason)) => self.gone = Some(farewell(reason)),
+                Some(PeerEvent::States(states)) => return meet::silence(states, &mut self.silent),
                 Some(_) => {}
                 None => self.gone = Some("the other side vanished"),
             },

@@ -68,7 +68,7 @@ pub use pairing::{EndReason, PeerError};
 pub use peer::{PathStats, Peer, PeerEvent, PeerSender, PeerStats, SendError, Verified};
 pub use room::{JoinError, Room, RoomEvent, RoomOptions, create_room, join_room};
 pub use room_core::{CloseReason, RoomError};
-pub use session::HandshakeError;
+pub use session::{Agreed, HandshakeError};
 pub use states::{
     ChannelState, ConnectionState, GatheringState, IceState, Liveness, PeerStates, SignalingState,
 };

@@ -198,6 +198,7 @@ fn stats(pairing: &mut Pairing) -> PeerStats {
         buffered_amount: pairing.buffered_amount(),
         chunks_retransmitted: sctp.chunks_retransmitted,
         congestion_window: sctp.congestion_window,
+        agreed: pairing.agreed(),
     }
 }
 

@@ -10,8 +10,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(500);
 const PING_EVERY: Duration = Duration::from_millis(1_000);
 /// Nothing heard for this long: silent. Three pings went unanswered.
 const SILENT_AFTER: Duration = Duration::from_millis(3_500);
-/// Nothing heard for this long: gone.
-const GONE_AFTER: Duration = Duration::from_secs(15);
+/// Nothing heard for this long: gone. Longer than a train is in a tunnel, and what a new path over the server takes; no longer than
+/// the consent to send is good for (RFC 7675 §5.1: 30 s). Pages wait 15 s, for browsers have given their path up by then.
+const GONE_AFTER: Duration = Duration::from_secs(28);
 /// After so much silence PEER2 says so by way of the server, and again and again: a path may be gone for good.
 const CRY_AFTER: Duration = Duration::from_secs(7);
 const CRY_EVERY: Duration = Duration::from_secs(4);
@@ -141,9 +142,11 @@ mod tests {
         assert!(liveness.cry() && !liveness.cry());
         liveness.heard();
         assert_eq!(liveness.verdict(), Verdict::Alive);
-        wait(&mut liveness, 15.0);
+        wait(&mut liveness, 27.5);
+        assert_eq!(liveness.verdict(), Verdict::Silent);
+        wait(&mut liveness, 0.5);
         assert_eq!(liveness.verdict(), Verdict::Gone);
-        assert_eq!(pings, 22);
+        assert_eq!(pings, 35);
     }
 
     #[test]

@@ -85,3 +85,37 @@ fn is_link_local(address: IpAddr) -> bool {
         IpAddr::V6(address) => address.segments()[0] & 0xffc0 == 0xfe80,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_nobody_answers_to_is_given_up() {
+        let multicast = Multicast::start().expect("a network");
+        let began = Instant::now();
+        let name = "5c2f9a52-0b8e-4a4d-9a53-1f6c3d0f7e21.local";
+        assert_eq!(multicast.resolve(name).await, None);
+        assert!(began.elapsed() < MDNS_PATIENCE * 2);
+        multicast.stop();
+    }
+
+    #[tokio::test]
+    async fn servers_have_ports_or_the_usual_one() {
+        let servers = [
+            "127.0.0.1",
+            "127.0.0.1:1",
+            "[::1]:2",
+            "127.0.0.1?transport=udp",
+            "[::1]",
+        ];
+        let servers = servers.map(str::to_owned).to_vec();
+        let found = look_up(servers).await;
+        let wanted = ["127.0.0.1:3478", "127.0.0.1:1", "[::1]:2", "[::1]:3478"];
+        let wanted = wanted.map(|text| text.parse().expect("an address"));
+        assert_eq!(found, wanted[..3]);
+        assert_eq!(look_up(vec!["[::1]".to_owned()]).await, wanted[3..]);
+    }
+}

@@ -25,7 +25,7 @@ use self::negotiation::Negotiation;
 use crate::liveness::{Liveness, TICK};
 use crate::message::Message;
 use crate::payload::Payload;
-use crate::session::{self, Certificate, Path, Session, Transmit};
+use crate::session::{self, Agreed, Certificate, Path, Session, Transmit};
 use crate::states::{self, PeerStates};
 use crate::trace::{Detail, Kind, Role, Stage, Trace, detail};
 
@@ -235,6 +235,11 @@ impl Pairing {
         let path = self.session.path()?;
         let (local, remote) = self.session.kinds();
         Some((path, local, remote))
+    }
+
+    /// What the two agreed upon, once it is.
+    pub(crate) fn agreed(&mut self) -> Option<Agreed> {
+        self.session.agreed()
     }
 
     pub(crate) fn association_stats(&mut self) -> sctp::Stats {

@@ -12,6 +12,7 @@ use crate::channel::{Channel, ChannelOptions, OpenError};
 use crate::inflow::Held;
 use crate::message::Message;
 use crate::pairing::{EndReason, PeerError};
+use crate::session::Agreed;
 use crate::states::{ChannelState, PeerStates};
 use crate::trace::Role;
 
@@ -108,6 +109,8 @@ pub struct PeerStats {
     pub chunks_retransmitted: u64,
     /// Bytes that the congestion control allows in flight (RFC 9260 §7).
     pub congestion_window: usize,
+    /// What the two agreed upon; `None` until the connection is secure.
+    pub agreed: Option<Agreed>,
 }
 
 /// The two ends of a path; types as in W3C WebRTC §4.8.1.3 (RTCIceCandidateType).

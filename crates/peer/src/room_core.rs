@@ -32,8 +32,8 @@ use self::sealing::Secrecy;
 
 pub use self::outcome::{CloseReason, RoomError};
 
-/// An absent or silent server is an error after this long.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// An absent or silent server is an error after this long, so that whoever waits knows within ten seconds of the program's start.
+const PATIENCE: Duration = Duration::from_secs(9);
 
 /// What is wanted.
 #[derive(Debug, Clone)]

@@ -15,6 +15,11 @@ mod secured;
 #[cfg(test)]
 mod tests;
 
+/// What the fuzzer plays, in a size that fits every test run.
+#[cfg(test)]
+#[path = "../../../fuzz/harness/session.rs"]
+mod play;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -54,6 +59,20 @@ pub(crate) struct Remote {
     pub(crate) max_message_size: usize,
     /// The peer's INIT chunk (SNAP), where both descriptions have one.
     pub(crate) sctp_init: Option<Bytes>,
+}
+
+/// What both sides can, and so use: native peers all of it, a browser what it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Agreed {
+    /// `1.3` (RFC 9147) or `1.2` (RFC 6347).
+    pub dtls: &'static str,
+    /// SCTP's handshake was in the descriptions (SNAP, draft-hancke-tsvwg-snap): two trips saved.
+    pub snap: bool,
+    /// I-DATA (RFC 8260): a large message does not hold up a small one of another channel.
+    pub interleaving: bool,
+    /// SCTP packets without a checksum, for DTLS has its own (RFC 9653).
+    pub zero_checksum: bool,
 }
 
 /// A datagram, or a run of them, to send.
@@ -268,6 +287,17 @@ impl Session {
     /// The last round trip of a connectivity check on the path.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         self.ice.nominated_pair_rtt()
+    }
+
+    /// What the two agreed upon; `None` before the connection is secure.
+    pub(crate) fn agreed(&mut self) -> Option<Agreed> {
+        let stats = self.association.as_ref()?.stats();
+        Some(Agreed {
+            dtls: self.tunnel.as_ref()?.version(),
+            snap: self.remote.as_ref()?.sctp_init.is_some(),
+            interleaving: stats.interleaving,
+            zero_checksum: stats.zero_checksum,
+        })
     }
 
     /// What kinds of candidates the path's ends are.

@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::protocol::{
     CloseFrame, WebSocketConfig, frame::coding::CloseCode,
@@ -102,10 +103,7 @@ async fn run(
             return (
                 RoomError::Unreachable {
                     url: url.to_owned(),
-                    reason: match error {
-                        tungstenite::Error::Io(error) => error.to_string(),
-                        error => error.to_string(),
-                    },
+                    reason: words(&error),
                 },
                 String::new(),
             );
@@ -144,6 +142,40 @@ async fn run(
                 Err(_) => return (RoomError::Silent, String::new()),
             }
         }
+    }
+}
+
+/// What kept the WebSocket from opening, for people.
+fn words(error: &tungstenite::Error) -> String {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    const CLOSED: &str = "it closed the connection at once";
+    match error {
+        tungstenite::Error::Io(io)
+            if matches!(
+                io.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+            ) =>
+        {
+            CLOSED.to_owned()
+        }
+        tungstenite::Error::Io(io) => {
+            let tls = io
+                .get_ref()
+                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            match tls {
+                Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS".to_owned(),
+                Some(error) => error.to_string(),
+                None => io.to_string(),
+            }
+        }
+        tungstenite::Error::Http(response) => {
+            format!("a web server without rooms answered, {}", response.status())
+        }
+        tungstenite::Error::Protocol(ProtocolError::HandshakeIncomplete) => CLOSED.to_owned(),
+        tungstenite::Error::Protocol(_) | tungstenite::Error::HttpFormat(_) => {
+            "what answered is no web server".to_owned()
+        }
+        error => error.to_string(),
     }
 }
 

@@ -41,12 +41,25 @@ async fn message(peer: &mut Peer) -> Message {
     }
 }
 
+/// What browsers have only in part; `web/test/e2e/interop.test.js` has what is agreed upon with them.
+async fn everything_is_agreed(peer: &Peer) {
+    let agreed = peer.stats().await.and_then(|stats| stats.agreed);
+    let agreed = agreed.expect("it is connected");
+    assert_eq!(agreed.dtls, "1.3");
+    assert!(
+        agreed.snap && agreed.interleaving && agreed.zero_checksum,
+        "{agreed:?}"
+    );
+}
+
 #[tokio::test]
 async fn two_native_peers_talk() {
     let server = server().await;
     let ((_waiting, mut waited), (joining, mut joined)) = pair(&server).await;
     joined.send("caw").await.expect("sent");
     assert_eq!(message(&mut waited).await, Message::from("caw"));
+    everything_is_agreed(&joined).await;
+    everything_is_agreed(&waited).await;
     let large = vec![7; 3 << 20];
     waited.send(large.clone()).await.expect("sent");
     assert_eq!(message(&mut joined).await, Message::from(large));
@@ -117,6 +130,9 @@ async fn two_native_peers_need_no_server() {
     there.peer.opened().await.expect("open");
     here.peer.send("caw").await.expect("sent");
     assert_eq!(message(&mut there.peer).await, Message::from("caw"));
+    for peer in [&here.peer, &there.peer] {
+        everything_is_agreed(peer).await;
+    }
     there.leave().await;
     let reason = loop {
         if let PeerEvent::Closed(reason) = here.peer.next_event().await.expect("an end") {

@@ -1,4 +1,4 @@
-//! Tests only: a virtual clock, and links between machines that know no socket.
+//! Tests only: a virtual clock, and links between machines that know no socket; and the same links between real sockets ([`Impairer`]).
 //!
 //! A [`Network`] holds [`Machine`]s and the [`Link`]s between them and moves time from event to event, so ten seconds of a
 //! gigabit path take as long as the machines need to handle a million datagrams. Everything random comes from one seed; a test
@@ -33,11 +33,13 @@
 //! assert!(network.machine(b).0 > 0);
 //! ```
 
+mod impairer;
 mod link;
 mod loss;
 mod network;
 mod wire;
 
+pub use impairer::Impairer;
 pub use link::{Link, LinkStats};
 pub use loss::Loss;
 pub use network::{LinkId, Machine, Network, NodeId, seed};

@@ -73,7 +73,7 @@ impl Group {
             Group::Rust => &[Part::RustTests, Part::DocTests],
             Group::Fuzz => &[Part::Fuzz],
             Group::Js => &[Part::Tsc, Part::TscTests, Part::NodeTests],
-            Group::E2e => &[Part::ReleaseBuild, Part::E2e],
+            Group::E2e => &[Part::ReleaseBuild, Part::Examples, Part::E2e],
             Group::Rfc6455 => &[Part::Autobahn],
         }
     }
@@ -84,7 +84,14 @@ impl Group {
             Group::Rust => &[Need::Coturn],
             Group::Fuzz => &[Need::CargoFuzz, Need::Cxx],
             Group::Js => &[Need::Node, Need::NpmPackages],
-            Group::E2e => &[Need::Node, Need::NpmPackages, Need::Chromium, Need::Firefox],
+            Group::E2e => &[
+                Need::Node,
+                Need::NpmPackages,
+                Need::Chromium,
+                Need::Firefox,
+                Need::Python,
+                Need::Aiortc,
+            ],
             Group::Rfc6455 => &[Need::Python],
         }
     }
@@ -103,6 +110,7 @@ enum Part {
     TscTests,
     NodeTests,
     ReleaseBuild,
+    Examples,
     E2e,
     Autobahn,
 }
@@ -121,6 +129,7 @@ impl Part {
             Part::TscTests => "tsc of tests",
             Part::NodeTests => "node tests",
             Part::ReleaseBuild => "release build",
+            Part::Examples => "examples",
             Part::E2e => "e2e",
             Part::Autobahn => "autobahn",
         }
@@ -178,6 +187,7 @@ impl Part {
                 "--example",
                 "lying_server",
             ]),
+            Part::Examples => cargo(&["build", "--locked", "-p", "crowfly-peer", "--examples"]),
             Part::E2e => e2e(root, options)?,
             Part::Autobahn => {
                 let mut command = Command::new("python3");
@@ -401,6 +411,8 @@ fn e2e(root: &Path, options: &Options) -> Result<Command> {
         "FIREFOX_BIN",
         setup::firefox().context("no Firefox: `cargo xtask setup`")?,
     );
+    command.env("CROWFLY_EXAMPLES", target.join("debug/examples"));
+    command.env("AIORTC_PYTHON", setup::aiortc(root));
     if options.screenshots {
         command.env("CROWFLY_SCREENSHOTS", target.join("screenshots"));
     }

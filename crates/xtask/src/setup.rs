@@ -26,10 +26,11 @@ pub(crate) enum Need {
     Firefox,
     Python,
     Coturn,
+    Aiortc,
 }
 
 impl Need {
-    pub(crate) const ALL: [Need; 11] = [
+    pub(crate) const ALL: [Need; 12] = [
         Need::Rustfmt,
         Need::Clippy,
         Need::CargoDeny,
@@ -41,6 +42,7 @@ impl Need {
         Need::Firefox,
         Need::Python,
         Need::Coturn,
+        Need::Aiortc,
     ];
 
     fn is_there(self, root: &Path) -> bool {
@@ -70,6 +72,12 @@ impl Need {
                     "import ensurepip, sys; assert sys.version_info >= (3, 11)",
                 ],
             ),
+            Need::Aiortc => {
+                let python = aiortc(root);
+                let current =
+                    format!("import aiortc; assert aiortc.__version__ == '{AIORTC_VERSION}'");
+                answers(&python.to_string_lossy(), &["-c", &current])
+            }
         }
     }
 
@@ -100,6 +108,10 @@ impl Need {
             Need::Python => apt(&["python3", "python3-venv"]),
             // Its client tests the relay; its server is what the tests of denied addresses must find fault with.
             Need::Coturn => apt(&["coturn"]),
+            Need::Aiortc => vec![
+                vec!["python3", "-m", "venv", AIORTC],
+                vec![AIORTC_PIP, "install", AIORTC_PACKAGE],
+            ],
         }
     }
 
@@ -117,6 +129,7 @@ impl Need {
             Need::Firefox => "Firefox",
             Need::Python => "Python 3.11 or newer, with venv",
             Need::Coturn => "coturn",
+            Need::Aiortc => "aiortc, a WebRTC in Python",
         }
     }
 }
@@ -230,6 +243,16 @@ fn on_path(names: &[&str]) -> Option<PathBuf> {
         .flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
     candidates.into_iter().find(|candidate| candidate.is_file())
 }
+
+/// Python with aiortc: somebody else's WebRTC, to talk to.
+pub(crate) fn aiortc(root: &Path) -> PathBuf {
+    root.join(AIORTC).join("bin/python")
+}
+
+const AIORTC: &str = "target/aiortc";
+const AIORTC_PIP: &str = "target/aiortc/bin/pip";
+const AIORTC_VERSION: &str = "1.16.0";
+const AIORTC_PACKAGE: &str = "aiortc==1.16.0";
 
 const LOCK: &str = "web/package-lock.json";
 const INSTALLED: &str = "web/node_modules/.installed-lock.json";

@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// What has not come by then does not come: the other side's death takes longest to be noticed, 15 s.
+/// What has not come by then does not come: the other side's death takes longest to be believed, 28 s.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Kills its process in the end.
@@ -130,6 +130,10 @@ impl Heard {
             String::from_utf8_lossy(&said.0)
         );
         said.0.clone()
+    }
+
+    pub(crate) fn so_far(&self) -> Vec<u8> {
+        self.0.so_far.lock().expect("no reader panics").0.clone()
     }
 
     pub(crate) fn text(&self, wanted: &str) -> String {

@@ -2,12 +2,16 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::num::NonZero;
 use std::process::{Command, Stdio};
 
 use nix::pty::{Winsize, openpty};
 use nix::sys::termios::tcgetattr;
 
 use crate::kit::{Heard, Person, Process, Server};
+
+const ROWS: NonZero<u16> = NonZero::new(50).unwrap();
+const COLUMNS: NonZero<u16> = NonZero::new(100).unwrap();
 
 /// A terminal of 100 columns with the program at it.
 struct Terminal {
@@ -21,8 +25,8 @@ struct Terminal {
 impl Terminal {
     fn start(arguments: &[&str]) -> Self {
         let size = Winsize {
-            ws_row: 50,
-            ws_col: 100,
+            ws_row: ROWS.get(),
+            ws_col: COLUMNS.get(),
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -51,6 +55,13 @@ impl Terminal {
         }
     }
 
+    /// What one sees: the screen's lines, without the spaces behind them.
+    fn screen(&self) -> Vec<String> {
+        let mut screen = vt100::Parser::new(ROWS, COLUMNS, 0);
+        screen.process(&self.shown.so_far());
+        screen.screen().rows(0, COLUMNS.get()).collect()
+    }
+
     fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("a terminal");
     }
@@ -67,9 +78,10 @@ fn a_person_and_a_script_talk_and_control_d_is_the_end() {
     let server = Server::start();
     let mut person = Terminal::start(&["chat", "--server", &server.url]);
     let shown = person.shown.text("waiting for somebody to join");
-    assert!(shown.contains("\u{2588}"), "a picture of the link");
     let link = shown.lines().find_map(|line| line.strip_prefix("link  "));
-    let mut script = Person::start(&["chat", link.expect("a link").trim()]);
+    let link = link.expect("a link").trim();
+    assert_eq!(scan(&person.screen()), link, "by a telephone's camera");
+    let mut script = Person::start(&["chat", link]);
     person.shown.text("connected directly");
     person.press("caw\r");
     script.out.text("caw\n");
@@ -114,4 +126,49 @@ fn a_code_is_asked_for() {
     person.shown.text("caw");
     person.press("\u{4}");
     person.exits(0);
+}
+/// Without the server nobody can come, and nobody is told otherwise.
+#[test]
+fn a_room_without_its_server_is_not_called_open() {
+    let server = Server::start();
+    let mut person = Terminal::start(&["chat", "--server", &server.url]);
+    let shown = person.shown.text("waiting for somebody to join");
+    let link = shown.lines().find_map(|line| line.strip_prefix("link  "));
+    let mut script = Person::start(&["chat", link.expect("a link").trim()]);
+    person.shown.text("connected directly");
+    server.kill();
+    person.shown.text("the server is lost");
+    script.end_stdin();
+    script.exits(0);
+    let shown = person
+        .shown
+        .text("the room is open again when the server is back");
+    assert!(!shown.contains("still open"), "{shown}");
+    person.press("\u{3}");
+    person.exits(0);
+}
+
+/// What the picture on a screen says to a camera: half blocks are light, all else is dark.
+fn scan(screen: &[String]) -> String {
+    let pixel = |x: usize, y: usize| -> u8 {
+        let lit = screen.get(y / 2).and_then(|line| line.chars().nth(x));
+        match lit {
+            Some('\u{2588}') => 255,
+            Some('\u{2580}') if y.is_multiple_of(2) => 255,
+            Some('\u{2584}') if !y.is_multiple_of(2) => 255,
+            _ => 0,
+        }
+    };
+    // As large as a camera sees it.
+    const SCALE: usize = 4;
+    let (width, height) = (usize::from(COLUMNS.get()), screen.len() * 2);
+    let mut picture =
+        rqrr::PreparedImage::prepare_from_greyscale(width * SCALE, height * SCALE, |x, y| {
+            pixel(x / SCALE, y / SCALE)
+        });
+    let codes = picture.detect_grids();
+    let [code] = codes.as_slice() else {
+        panic!("{} codes on\n{}", codes.len(), screen.join("\n"));
+    };
+    code.decode().expect("it can be read").1
 }

@@ -261,12 +261,12 @@ fn nothing_is_sent_to_who_has_left() {
 }
 
 #[test]
-fn silence_ends_it_within_sixteen_seconds_and_sooner_without_the_server() {
+fn silence_ends_it_within_thirty_seconds_and_sooner_without_the_server() {
     let mut pair = Pair::open(Duration::from_millis(5));
     let died = pair.now;
     pair.network = false;
     pair.run_until(|pair| pair.has(0, ended(EndReason::Vanished)));
-    assert!(pair.now - died < Duration::from_secs(16));
+    assert!(pair.now - died < Duration::from_secs(30));
 
     let mut pair = Pair::open(Duration::from_millis(5));
     let died = pair.now;
@@ -277,11 +277,11 @@ fn silence_ends_it_within_sixteen_seconds_and_sooner_without_the_server() {
 }
 
 #[test]
-fn a_network_that_comes_back_within_ten_seconds_is_forgiven() {
+fn a_network_that_comes_back_within_twenty_seconds_is_forgiven() {
     let mut pair = Pair::open(Duration::from_millis(5));
     pair.network = false;
     pair.sides[0].send(pair.now, Message::from("through the gap"));
-    pair.run_for(Duration::from_secs(10));
+    pair.run_for(Duration::from_secs(20));
     pair.network = true;
     pair.run_until(|pair| pair.has(1, |event| matches!(event, Event::Message(_))));
     pair.run_for(Duration::from_secs(30));

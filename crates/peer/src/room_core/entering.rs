@@ -63,7 +63,9 @@ impl RoomCore {
             self.look_up(urls);
         }
         let request = self.request();
-        self.deadline = Some(now + PATIENCE);
+        // Who enters has waited since the beginning.
+        let entering = self.deadline.filter(|_| !back);
+        self.deadline = entering.or(Some(now + PATIENCE));
         if back {
             self.phase = Phase::Returning(request);
             return self.resume(request);

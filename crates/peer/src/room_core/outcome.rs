@@ -15,7 +15,7 @@ pub enum RoomError {
         reason: String,
     },
     /// Something answers, but says nothing, or not soon enough.
-    #[error("the server said nothing for 10 s")]
+    #[error("the server gave no answer within 9 s")]
     Silent,
     /// It speaks another protocol.
     #[error("the server speaks another protocol")]

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dimpl::{Dtls, DtlsCertificate, Output};
+use dimpl::{Dtls, DtlsCertificate, Output, ProtocolVersion};
 use sha2::{Digest, Sha256};
 
 use crate::description::Fingerprint;
@@ -126,6 +126,14 @@ impl Tunnel {
     #[cfg(test)]
     pub(super) fn fingerprints_for_test(&mut self, fingerprints: Vec<Fingerprint>) {
         self.fingerprints = fingerprints;
+    }
+
+    /// `1.3` or `1.2`, once agreed upon.
+    pub(super) fn version(&self) -> &'static str {
+        match self.dtls.protocol_version() {
+            Some(ProtocolVersion::DTLS1_3) => "1.3",
+            _ => "1.2",
+        }
     }
 
     pub(super) fn timeout(&self) -> Option<Instant> {

@@ -343,3 +343,13 @@ fn a_strangers_check_makes_no_path() {
     }));
     assert!(!pair.sides[0].is_validated(stranger));
 }
+
+/// What the fuzz target runs, with bytes of no other meaning than chance gives them.
+#[test]
+fn no_history_of_datagrams_breaks_a_promise() {
+    for seed in 0..150 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let bytes: Vec<u8> = (0..random.usize(0..400)).map(|_| random.u8(..)).collect();
+        play::play(&bytes);
+    }
+}
