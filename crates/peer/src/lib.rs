@@ -29,6 +29,7 @@
 //! Not there yet: relays (TURN), rooms with a secret, files.
 
 mod backoff;
+mod burst;
 mod channel;
 mod description;
 mod driver;
