@@ -6,6 +6,7 @@ use std::time::Duration;
 use crowfly_sctp as sctp;
 use tokio::sync::mpsc;
 
+use crate::burst::BurstReceiver;
 use crate::inflow::Held;
 use crate::message::Message;
 use crate::peer::{Command, Outgoing, SendError, Shared, Target};
@@ -66,7 +67,7 @@ pub enum OpenError {
 pub struct Channel {
     id: sctp::ChannelId,
     options: ChannelOptions,
-    incoming: mpsc::UnboundedReceiver<(Message, Held)>,
+    incoming: BurstReceiver<(Message, Held)>,
     outgoing: mpsc::Sender<Outgoing>,
     control: mpsc::UnboundedSender<Command>,
     shared: Arc<Shared>,
@@ -124,7 +125,7 @@ impl Channel {
     pub(crate) fn new(
         id: sctp::ChannelId,
         options: ChannelOptions,
-        incoming: mpsc::UnboundedReceiver<(Message, Held)>,
+        incoming: BurstReceiver<(Message, Held)>,
         outgoing: mpsc::Sender<Outgoing>,
         control: mpsc::UnboundedSender<Command>,
         shared: Arc<Shared>,
@@ -167,7 +168,7 @@ impl Channel {
         if size > limit {
             return Err(SendError::TooLarge { size, limit });
         }
-        if self.incoming.is_closed() {
+        if self.incoming.is_ended() {
             return Err(SendError::Closed);
         }
         let outgoing = Outgoing {

@@ -232,7 +232,12 @@ impl Driver {
                 }
                 Output::Resolve(session, name) => self.resolve(session, name),
                 Output::Event(event) => self.tell(event),
-                Output::Timeout(at) => return at,
+                Output::Timeout(at) => {
+                    if let Some(peer) = &mut self.peer {
+                        peer.wake();
+                    }
+                    return at;
+                }
             }
         }
     }

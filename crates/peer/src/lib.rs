@@ -32,6 +32,7 @@
 //! Not there yet: relays (TURN), files.
 
 mod backoff;
+mod burst;
 mod channel;
 mod description;
 mod driver;

@@ -8,6 +8,7 @@ use crowfly_sctp as sctp;
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::burst::{BurstSender, burst_queue};
 use crate::channel::{Channel, ChannelOptions, OpenError};
 use crate::inflow::{Held, Inflow};
 use crate::message::Message;
@@ -20,15 +21,14 @@ use crate::trace::Role;
 
 /// The driver's end of a [`Peer`].
 pub(crate) struct LinkToPeer {
-    /// Unbounded in number, bounded by [`Inflow`]: a full one stops what comes in.
-    events: mpsc::UnboundedSender<(PeerEvent, Held)>,
+    events: BurstSender<(PeerEvent, Held)>,
     /// Taken from only while the pairing has room.
     pub(crate) outgoing: mpsc::Receiver<Outgoing>,
     pub(crate) control: mpsc::UnboundedReceiver<Command>,
     /// For the channels that the other side opens. They hold the queue open, so that its end is not the peer's.
     sender: PeerSender,
     shared: Arc<Shared>,
-    channels: HashMap<sctp::ChannelId, mpsc::UnboundedSender<(Message, Held)>>,
+    channels: HashMap<sctp::ChannelId, BurstSender<(Message, Held)>>,
     pub(crate) inflow: Arc<Inflow>,
 }
 
@@ -39,7 +39,7 @@ impl LinkToPeer {
         role: Role,
         sealed: bool,
     ) -> (Self, Peer) {
-        let (events, taken) = mpsc::unbounded_channel();
+        let (events, taken) = burst_queue();
         let (outgoing_in, outgoing) = mpsc::channel(OUTGOING);
         let (control_in, control) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::new());
@@ -92,10 +92,9 @@ impl LinkToPeer {
                 }
             }
             pairing::Event::ChannelMessage { channel, message } => {
-                if let Some(messages) = self.channels.get(&channel) {
+                if let Some(messages) = self.channels.get_mut(&channel) {
                     let held = self.inflow.hold(message.len());
-                    // A handle that was dropped has asked for the channel's end.
-                    let _ = messages.send((message, held));
+                    messages.put((message, held));
                 }
             }
             pairing::Event::ChannelClosed { channel } => {
@@ -105,6 +104,12 @@ impl LinkToPeer {
             // The room makes a departure of it.
             pairing::Event::Ended(_) => {}
         }
+    }
+
+    /// Wakes who waits for what was told since.
+    pub(crate) fn wake(&mut self) {
+        self.events.tell();
+        self.channels.values_mut().for_each(BurstSender::tell);
     }
 
     /// Its end; afterwards every handle says so.
@@ -171,7 +176,7 @@ impl LinkToPeer {
     }
 
     fn channel(&mut self, id: sctp::ChannelId, options: ChannelOptions) -> Channel {
-        let (messages, incoming) = mpsc::unbounded_channel();
+        let (messages, incoming) = burst_queue();
         self.channels.insert(id, messages);
         let PeerSender {
             outgoing,
@@ -181,9 +186,9 @@ impl LinkToPeer {
         Channel::new(id, options, incoming, outgoing, control, shared)
     }
 
-    fn emit(&self, event: PeerEvent, bytes: usize) {
-        // Nobody listens where the handle was dropped.
-        let _ = self.events.send((event, self.inflow.hold(bytes)));
+    fn emit(&mut self, event: PeerEvent, bytes: usize) {
+        let held = self.inflow.hold(bytes);
+        self.events.put((event, held));
     }
 }
 

@@ -8,6 +8,7 @@ use crowfly_protocol::{PeerId, SessionId};
 use crowfly_sctp as sctp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::burst::BurstReceiver;
 use crate::channel::{Channel, ChannelOptions, OpenError};
 use crate::inflow::Held;
 use crate::message::Message;
@@ -28,7 +29,7 @@ pub struct Peer {
     pub(crate) session: SessionId,
     pub(crate) role: Role,
     pub(crate) sealed: bool,
-    pub(crate) events: mpsc::UnboundedReceiver<(PeerEvent, Held)>,
+    pub(crate) events: BurstReceiver<(PeerEvent, Held)>,
     pub(crate) sender: PeerSender,
 }
 
