@@ -1,7 +1,7 @@
 //! What is answered to each HTTP request, and which of them become WebSockets.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,17 +11,15 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::response::Builder;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use ipnet::IpNet;
 use tokio::net::TcpStream;
 use tungstenite::handshake::server::create_response_with_body;
 
 use crate::admission::{Admission, Permit, Refusal};
 use crate::config::Config;
+use crate::forwarded::{X_FORWARDED_FOR, client_address, contains};
 use crate::metrics::{self, Metrics};
 use crate::origin::{HostPort, Origin, SUBPROTOCOL};
 use crate::websocket::{Arrival, Sockets};
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What answering needs.
 #[derive(Debug)]
@@ -156,7 +154,7 @@ impl Site {
                 HeaderValue::from_static(SUBPROTOCOL),
             );
         }
-        let (address, named) = self.client_address(peer.address, headers);
+        let (address, named) = client_address(&self.config.trusted_proxies, peer.address, headers);
         let forwarded = if named {
             Some(
                 self.admission
@@ -215,32 +213,6 @@ impl Site {
                 "pages of this origin may not connect here; start the server with --origin to let them",
             ))
         }
-    }
-
-    /// The client's address, and whether a trusted proxy named it. Of the addresses in `X-Forwarded-For` the last one counts that is
-    /// not a trusted proxy itself: whatever stands before it, the client may have made up.
-    fn client_address(&self, peer: SocketAddr, headers: &HeaderMap) -> (SocketAddr, bool) {
-        let trusted = |address: IpAddr| contains(&self.config.trusted_proxies, address);
-        if !trusted(peer.ip()) {
-            return (peer, false);
-        }
-        let hops = headers
-            .get_all(X_FORWARDED_FOR)
-            .into_iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','));
-        let mut client = peer.ip();
-        for hop in hops.collect::<Vec<_>>().into_iter().rev() {
-            // A proxy that writes something else than addresses is not understood: the last address understood counts.
-            let Some(address) = forwarded_address(hop.trim()) else {
-                break;
-            };
-            client = address;
-            if !trusted(address) {
-                break;
-            }
-        }
-        (SocketAddr::new(client, 0), true)
     }
 
     fn metrics(&self, peer: &Peer, headers: &HeaderMap) -> Result<Answer, No> {
@@ -384,20 +356,4 @@ fn offers_subprotocol(headers: &HeaderMap) -> bool {
     offered
         .flat_map(|value| value.split(','))
         .any(|protocol| protocol.trim() == SUBPROTOCOL)
-}
-
-/// Proxies write an address bare, or with a port, IPv6 then in brackets.
-fn forwarded_address(hop: &str) -> Option<IpAddr> {
-    let bare = hop
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(hop);
-    bare.parse()
-        .or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip()))
-        .ok()
-}
-
-fn contains(networks: &[IpNet], address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    networks.iter().any(|network| network.contains(&address))
 }

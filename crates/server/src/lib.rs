@@ -20,8 +20,12 @@ pub mod limits;
 pub mod websocket;
 
 mod admission;
+#[cfg(test)]
+#[path = "../../../fuzz/harness/headers.rs"]
+mod any_headers;
 mod assets;
 mod config;
+mod forwarded;
 mod http;
 mod metrics;
 mod origin;

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, ensure};
 
 use crate::run::{Outcome, stream};
 
-/// How long each target runs, and with `--long`.
+/// How long each target runs at most, and all of them together; and each with `--long`.
 const SECONDS: u64 = 60;
+const SECONDS_IN_ALL: u64 = 240;
 const LONG_SECONDS: u64 = 600;
 /// At once: as many as the smallest machine has cores.
 const AT_ONCE: usize = 2;
@@ -27,7 +28,11 @@ pub(crate) fn run(root: &Path, filter: Option<&str>, long: bool) -> Result<Outco
     if !built.success {
         return Ok(built);
     }
-    let seconds = if long { LONG_SECONDS } else { SECONDS };
+    let seconds = if long {
+        LONG_SECONDS
+    } else {
+        share(targets.len())
+    };
     let mut all = Outcome {
         success: true,
         tests: 0,
@@ -43,6 +48,12 @@ pub(crate) fn run(root: &Path, filter: Option<&str>, long: bool) -> Result<Outco
         all.success = false;
     }
     Ok(all)
+}
+
+/// Each target's share of the time, where there are so many that a minute each is too long to wait.
+fn share(targets: usize) -> u64 {
+    let rounds = targets.div_ceil(AT_ONCE).max(1) as u64;
+    SECONDS.min(SECONDS_IN_ALL / rounds)
 }
 
 fn together(root: &Path, targets: &[String], seconds: u64) -> Result<Vec<Outcome>> {
@@ -102,11 +113,24 @@ mod tests {
     fn every_target_is_found_and_a_word_chooses() {
         let root = workspace::root();
         let all = targets(&root, None).expect("there are targets");
-        for name in ["association", "hub", "message", "packet"] {
+        for name in [
+            "association",
+            "binding",
+            "frames",
+            "headers",
+            "hub",
+            "message",
+            "packet",
+        ] {
             assert!(all.iter().any(|target| target == name), "{name} of {all:?}");
         }
         assert_eq!(targets(&root, Some("pack")).expect("one"), ["packet"]);
         assert!(targets(&root, Some("nothing")).is_err());
+    }
+
+    #[test]
+    fn a_minute_each_as_long_as_all_end_in_time() {
+        assert_eq!([1, 2, 8, 9, 16].map(share), [60, 60, 60, 48, 30]);
     }
 
     #[test]

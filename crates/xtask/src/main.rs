@@ -11,6 +11,7 @@ use lexopt::prelude::*;
 mod fuzz;
 mod parts;
 mod run;
+mod sbom;
 mod setup;
 mod tidy;
 mod workspace;
@@ -19,9 +20,10 @@ const HELP: &str = "\
 cargo xtask test [GROUP] [FILTER] [options]   everything, or one group: lint, rust, fuzz, js, e2e, rfc6455
 cargo xtask setup                             installs what the tests need, or says how to
 cargo xtask tidy                              the house rules alone
+cargo xtask sbom                              what the binary is made of: target/crowfly.cdx.json (CycloneDX)
 
   GROUP          lint: fmt, clippy, deny, tidy; rust: unit, integration and doc tests;
-                 fuzz: every target of fuzz/ for 60 s, two at a time;
+                 fuzz: every target of fuzz/, two at a time, 60 s each or four minutes in all;
                  js: tsc and node tests; e2e: Chromium and Firefox against the release binary;
                  rfc6455: the Autobahn suite against the WebSocket code of /ws
   FILTER         rust: part of a test's name; fuzz: of a target's; js, e2e: part of a file's name, else of a test's name
@@ -69,6 +71,7 @@ fn command() -> Result<bool> {
         }
         ["setup"] => setup::run(&root, &setup::Need::ALL).map(|()| true),
         ["tidy"] => tidy::run(&root),
+        ["sbom"] => sbom::run(&root, install),
         [] | ["help", ..] => {
             print!("{HELP}");
             Ok(true)

@@ -18,6 +18,7 @@ pub(crate) enum Need {
     Clippy,
     CargoDeny,
     CargoFuzz,
+    CargoCyclonedx,
     Cxx,
     Node,
     NpmPackages,
@@ -46,6 +47,7 @@ impl Need {
             Need::Clippy => answers("cargo", &["clippy", "--version"]),
             Need::CargoDeny => answers("cargo", &["deny", "--version"]),
             Need::CargoFuzz => answers("cargo", &["fuzz", "--version"]),
+            Need::CargoCyclonedx => answers("cargo", &["cyclonedx", "--version"]),
             // libFuzzer is built from its source.
             Need::Cxx => answers("c++", &["--version"]),
             Need::Node => {
@@ -83,6 +85,7 @@ impl Need {
             Need::Clippy => vec![vec!["rustup", "component", "add", "clippy"]],
             Need::CargoDeny => vec![vec!["cargo", "install", "--locked", "cargo-deny"]],
             Need::CargoFuzz => vec![vec!["cargo", "install", "--locked", "cargo-fuzz"]],
+            Need::CargoCyclonedx => vec![vec!["cargo", "install", "--locked", "cargo-cyclonedx"]],
             Need::Cxx => apt(&["g++"]),
             Need::Node => vec![],
             Need::NpmPackages => vec![vec!["npm", "ci", "--prefix", "web"]],
@@ -99,6 +102,7 @@ impl Need {
             Need::Clippy => "clippy",
             Need::CargoDeny => "cargo-deny",
             Need::CargoFuzz => "cargo-fuzz",
+            Need::CargoCyclonedx => "cargo-cyclonedx",
             Need::Cxx => "a C++ compiler",
             Need::Node => "Node 20 or newer, with npm",
             Need::NpmPackages => "the npm packages of web/",

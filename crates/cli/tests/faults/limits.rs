@@ -53,7 +53,10 @@ fn the_defaults_are_those_of_the_protocol() {
             "not in docs/protocol.md: {row}"
         );
     }
+    // Rows 2 and 4 of the faults: a slow head is cut off after ten seconds, a dead network is noticed after 33 at most.
     assert_eq!(http.header_timeout.as_secs_f64(), 10.0);
+    let noticed = sockets.ping_interval + sockets.ping_timeout;
+    assert_eq!(noticed.as_secs_f64(), 33.0);
 }
 
 fn with_commas(number: usize) -> String {

@@ -2,7 +2,7 @@
 //!
 //! After a restart of the server, or an outage longer than a seat is kept, everybody behind one address comes back at once and makes
 //! its room again. So many rooms made of names look like somebody guessing, and a guesser could send the same requests: only the
-//! session says who has been here, and that can be read by its peer alone. So beyond the limit the name is not looked up. The room is
+//! session says who has been here, for nobody but its two peers knows it. So beyond the limit the name is not looked up. The room is
 //! made apart, and leads nowhere but to the other peer of the session; whether the name is in use is told to nobody.
 
 use std::time::Instant;

@@ -254,6 +254,8 @@ fn unmask(payload: &mut [u8], mask: [u8; 4]) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
+
     use super::*;
 
     const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -419,6 +421,15 @@ mod tests {
                 Err(violation),
                 "{what}"
             );
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn any_bytes_however_cut(bytes in vec(any::<u8>(), 0..200)) {
+            crate::websocket::any_frames::read(&bytes);
         }
     }
 

@@ -14,6 +14,9 @@
 //! | fastwebsockets 0.10 | 7.5 |
 //! | this module | 1.1 |
 
+#[cfg(test)]
+#[path = "../../../../fuzz/harness/frames.rs"]
+mod any_frames;
 mod connection;
 mod frames;
 mod outbox;

@@ -2,6 +2,7 @@
 
 pub(crate) mod alone;
 pub(crate) mod bystander;
+pub(crate) mod cable;
 pub(crate) mod client;
 pub(crate) mod frame;
 pub(crate) mod process;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use alone::{alone, among_others};
 pub(crate) use bystander::{Bystanders, undisturbed};
+pub(crate) use cable::Cable;
 pub(crate) use client::{Approach, Client, Event, PATIENCE};
 pub(crate) use room::Pair;
 pub(crate) use server::Server;
@@ -25,6 +27,20 @@ pub(crate) fn sized(small: usize, long: usize) -> usize {
     } else {
         small
     }
+}
+
+/// How much later than configured something may happen because this machine let others run. A limit that does not hold is missed by
+/// far more, for the tests are ended by nothing else.
+pub(crate) const LATE: Duration = Duration::from_secs(5);
+
+/// Asserts that what begun then took at least so long and at most so long, as configured. The server looks at its clients a few times
+/// in the shortest of its limits, and rather early than late.
+pub(crate) fn assert_took(begun: Instant, [least, most]: [Duration; 2]) {
+    let took = begun.elapsed();
+    assert!(
+        took >= least.mul_f64(0.9) && took <= most + LATE,
+        "took {took:?} where {least:?} to {most:?} are configured"
+    );
 }
 
 /// Tells a figure, for whoever runs the test with its output shown.
