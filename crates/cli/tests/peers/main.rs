@@ -3,4 +3,5 @@
 mod chat;
 mod kit;
 mod pipe;
+mod telemetry;
 mod terminal;
