@@ -67,6 +67,7 @@ export class Pairing {
   /** Whether the server still has the other side: its connection, its seat. @type {"online" | "offline" | "lost"} */ #presence = "online";
   #online = false;
   #traced = { second: 0, messages: 0 };
+  /** Whether something that was not sealed by the other side came from there. */ #lied = false;
   /** In a sealed room. @type {import("./seal.js").Seal | null} */ seal = null;
   /** Why the other side has left, while its goodbye, or the server's word for it, is waited for. @type {string | null} */ departing = null;
 
@@ -260,8 +261,10 @@ export class Pairing {
     if (this.#ended !== null) return;
     this.trace.note(null, "note", error.code);
     if (error.code === "repeated") return;
-    this.#emit("error", { error });
-    if (this.#opened) return; // the server may go on like this: the two do not need it
+    // Told once: the server may go on like this, and the two do not need it.
+    if (!this.#lied) this.#emit("error", { error });
+    this.#lied = true;
+    if (this.#opened) return;
     this.#failure = error;
     this.end("not-verified");
   }

@@ -139,6 +139,8 @@ pub(crate) struct Pairing {
     traced: (u64, u32),
     /// Payloads refused so far.
     refusals: u32,
+    /// Whether something that was not sealed by the other side came from there.
+    lied: bool,
     origin: Instant,
 }
 
@@ -182,6 +184,7 @@ impl Pairing {
             ended: None,
             traced: (0, 0),
             refusals: 0,
+            lied: false,
             origin: now,
         };
         pairing.begin(now);

@@ -210,7 +210,10 @@ for (const { kind, schemes, prefs } of LOOKS) {
     const server = await stage.serve();
     const ann = await at(stage, server.url);
     const link = await ann.create();
-    const [token, room] = await ann.visitor.run(() => [sessionStorage.getItem(sessionStorage.key(0) ?? ""), sessionStorage.key(0)]);
+    const [token, room] = await ann.visitor.run(() => {
+      const room = Object.keys(sessionStorage).find((key) => key.startsWith("crowfly-seat:")) ?? "";
+      return [sessionStorage.getItem(room), room];
+    });
     // The same tab, opened twice: as a duplicated tab is, with its storage.
     const twin = await Person.at(stage, "chromium", server.url);
     await twin.visitor.run((/** @type {string} */ key, /** @type {string} */ value) => sessionStorage.setItem(key, value), String(room), String(token));

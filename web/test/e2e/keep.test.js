@@ -101,7 +101,7 @@ for (const kind of KINDS) {
     const server = await stage.serve();
     const ann = await Person.at(stage, kind, server.url);
     const link = await ann.create();
-    const title = `${await ann.text("room-name")} · Crowfly`;
+    const title = `${(await ann.text("room-name")).slice(0, 14)} · Crowfly`;
     await titled(ann, title);
     await ann.hide(true);
     const ben = await Person.at(stage, "chromium", link);

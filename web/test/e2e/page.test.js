@@ -264,7 +264,7 @@ for (const kind of KINDS) {
     await ben.isTold(/other person has left/);
     await ann.visitor.run(() => history.forward());
     await Promise.all([ann.connected(), ben.connected()]);
-    assert.equal(await ann.visitor.run(() => location.href), link);
+    assert.equal(await ann.visitor.run(() => location.href), link.split(".").slice(0, -1).join("."), "all but the secret");
   });
 }
 

@@ -59,7 +59,11 @@ for (const kind of KINDS) {
     // A browser without a window asks for no manifest and no icon; one with a window does.
     const html = await (await fetch(server.url)).text();
     const linked = [...html.matchAll(/<(?:link|script)[^>]* (?:href|src)="(\/[^"]+)"/g)].map(([, path = ""]) => path);
+    // Words are drawn, or looked up, only where a code is made or typed: who comes by the link needs none.
+    const words = ["/client/code.js", "/client/words.js"];
+    assert.deepEqual(words.filter((path) => seen[1]?.paths.has(path)), []);
     const paths = new Set(["/", ...linked, ...seen.flatMap((one) => [...one.paths])]);
+    for (const path of words) assert.ok(paths.delete(path), path);
     paths.delete("/ws");
     assert.ok(paths.size > 40, `only ${paths.size} files were seen`);
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });

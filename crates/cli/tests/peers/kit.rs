@@ -202,6 +202,10 @@ impl Person {
         }
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
     pub(crate) fn read(&mut self) {
         let stdout = self.process.0.stdout.take().expect("nobody reads it yet");
         self.out.listen(stdout);

@@ -5,4 +5,5 @@ mod chat;
 mod death;
 mod kit;
 mod pipe;
+mod telemetry;
 mod terminal;

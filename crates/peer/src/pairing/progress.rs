@@ -105,7 +105,10 @@ impl Pairing {
         }
         self.trace
             .note(now, None, Kind::Note, "not-verified", Detail::new());
-        self.emit(Event::Problem(PeerError::NotVerified));
+        // Told once: a server may go on like this for as long as it likes.
+        if !std::mem::replace(&mut self.lied, true) {
+            self.emit(Event::Problem(PeerError::NotVerified));
+        }
         if !self.opened {
             self.end(now, EndReason::NotVerified);
         }

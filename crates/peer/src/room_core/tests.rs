@@ -483,3 +483,74 @@ fn no_server_message_is_too_strange() {
         }
     }
 }
+
+/// Two rooms of which one made, and the other joined, a sealed room; the server hands payloads over as the test wants.
+fn sealed() -> (Stage, Stage) {
+    let key = RoomKey::from_bytes([7; RoomKey::BYTES]);
+    let mut waiting = Stage::new(Intent::Create {
+        name: None,
+        sealed: true,
+    });
+    waiting.welcome(PEERS[0]);
+    waiting.hear(&format!(
+        r#"{{"type":"created","id":1,"room":"{ROOM}","token":"{}"}}"#,
+        TOKENS[0]
+    ));
+    let mut joining = Stage::new(Intent::Join {
+        name: RoomName::parse(ROOM).expect("a name"),
+        token: None,
+        key: Some(key.clone()),
+    });
+    joining.welcome(PEERS[1]);
+    // Whoever comes before there is a key cannot have been given it.
+    waiting.somebody_joins(session(9));
+    assert_eq!(waiting.said("reject").expect("it is")["reason"], "other");
+    waiting.room.set_key(key);
+    waiting.somebody_joins(session(1));
+    (waiting, joining)
+}
+
+/// The payloads somebody has said.
+fn payloads(stage: &Stage) -> Vec<String> {
+    let signals = stage.texts.iter().filter(|text| text["type"] == "signal");
+    signals.map(|text| text["payload"].to_string()).collect()
+}
+
+#[test]
+fn what_is_said_in_a_sealed_room_is_sealed_and_comes_through() {
+    let (mut waiting, joining) = sealed();
+    for payload in payloads(&joining) {
+        assert!(payload.contains("sealed") && !payload.contains("v=0"));
+        waiting.hear(&signal(session(1), &payload));
+    }
+    let said = payloads(&waiting);
+    assert!(!said.is_empty());
+    assert!(said.iter().all(|payload| payload.contains("nonce")));
+    // Again, out of its order, and from oneself.
+    waiting.hear(&signal(session(1), &payloads(&joining)[0]));
+    assert!(waiting.left().is_none(), "a repetition does no harm");
+    waiting.hear(&signal(session(1), &said[0]));
+    assert!(waiting.left().is_none(), "nor does a number that was there");
+}
+
+#[test]
+fn what_is_not_sealed_ends_the_pairing_and_the_third_time_the_room() {
+    let (mut waiting, _) = sealed();
+    for strike in 1..=3 {
+        waiting.events.clear();
+        waiting.hear(&signal(
+            session(strike),
+            r#"{"kind":"description","description":{"type":"offer","sdp":"v=0\r\n"}}"#,
+        ));
+        assert_eq!(waiting.left(), Some(EndReason::NotVerified));
+        let rejected = waiting.said("reject").expect("a rejection");
+        assert_eq!(rejected["reason"], "not-verified");
+        assert_eq!(rejected["session"], session(strike).to_string());
+        if strike < 3 {
+            assert!(!waiting.room.is_closed());
+            waiting.somebody_joins(session(strike + 1));
+        }
+    }
+    assert_eq!(waiting.closed(), Some(&CloseReason::Burned));
+    assert!(waiting.said("leave").is_some());
+}
