@@ -111,6 +111,7 @@ fn value() -> impl Strategy<Value = String> {
         r#""destroy""#,
         r#""resume""#,
         r#""welcome""#,
+        r#""ice-servers""#,
         r#""joined""#,
         r#""left""#,
         r#""peer-left""#,
