@@ -110,6 +110,16 @@ export class Negotiation {
     this.#advance();
   }
 
+  /** Newer ones of the same, for what is gathered from now on. @param {RTCIceServer[]} servers */
+  renewServers(servers) {
+    if (!this.#servers || this.#closed) return;
+    this.#servers = servers;
+    const connection = this.#connection;
+    if (!connection || connection.signalingState === "closed") return;
+    const configuration = { ...connection.getConfiguration(), ...this.#options.spare.configuration(servers) };
+    this.#trace.call(null, "setConfiguration", { iceServers: servers.length }, () => connection.setConfiguration(configuration));
+  }
+
   /** Whether a payload sent now reaches the other side. @param {boolean} online */
   setOnline(online) {
     this.#online = online;

@@ -179,6 +179,11 @@ export class Pairing {
     this.#negotiation.useServers(servers);
   }
 
+  /** Newer credentials for the same. @param {RTCIceServer[]} servers */
+  renewServers(servers) {
+    this.#negotiation.renewServers(servers);
+  }
+
   /** Our own connection to the server. @param {boolean} online */
   setOnline(online) {
     const returned = online && !this.#online && this.#met;

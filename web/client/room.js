@@ -222,6 +222,14 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     this.#servers = this.#options.iceServers ?? handed;
   }
 
+  /** Credentials of the server's relay expire; newer ones come in time. @param {Message} message */
+  #renewed(message) {
+    if (this.#options.iceServers || !Array.isArray(message.iceServers)) return;
+    this.#servers = message.iceServers;
+    if (this.#pairing) this.#pairing.renewServers(this.#servers);
+    else if (this.#token !== "") this.#expect();
+  }
+
   /** @param {Message} seat `created`, `joined` or `resumed` */
   #sit(seat) {
     this.#name = String(seat.room);
@@ -329,6 +337,8 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
       case "signal":
         if (current) return this.#hear(current, message.payload);
         return this.#pairing?.trace.note(null, "note", "stale-signal", { session: String(message.session).slice(0, 22) });
+      case "ice-servers":
+        return this.#renewed(message);
       case "peer-left":
         return current?.departed(String(message.reason));
       case "peer-offline":
@@ -401,6 +411,7 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     try {
       const resumed = await this.#signaling.request("resume", { room: this.#name, token: this.#token, session });
       this.#welcomed(welcome);
+      this.#pairing?.renewServers(this.#servers);
       if (resumed.token === this.#token) this.#id = id;
       this.#sit(resumed);
       this.#returned(resumed);

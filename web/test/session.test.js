@@ -45,6 +45,35 @@ test("the ICE servers are the signaling server's, the caller's if given, none if
   }
 });
 
+test("newer ICE servers take the place of the old ones: for who waits, in a pairing, after a lost connection; not for who brought their own", async (t) => {
+  const world = createWorld(t);
+  const [newer, newest, last] = ["newer", "newest", "last"].map((username) => [{ urls: ["turn:own.example"], username, credential: "c" }]);
+  const hand = async (/** @type {RTCIceServer[] | undefined} */ iceServers) => {
+    for (const socket of world.server.sockets) socket.say({ type: "ice-servers", iceServers });
+    await world.settle();
+  };
+  const servers = () => world.webrtc.connections.filter(({ signalingState }) => signalingState !== "closed").map(({ configuration }) => configuration.iceServers);
+  const waiting = await createRoom();
+  await hand(newer);
+  assert.deepEqual(servers(), [newer], "the connection in reserve is made anew");
+  const joined = await joinRoom(waiting.link);
+  await world.settle();
+  await hand(newest);
+  assert.deepEqual(servers(), [newest, newest]);
+  world.server.iceServers = /** @type {RTCIceServer[]} */ (last);
+  world.server.kill();
+  await world.settle();
+  world.server.mode = "up";
+  await world.pass(5_000);
+  assert.deepEqual(servers(), [last, last]);
+  await Promise.all([joined.leave(), waiting.leave()]);
+  await world.settle();
+  const own = await createRoom({ iceServers: [] });
+  await hand(newer);
+  assert.deepEqual(servers(), [[]]);
+  await own.leave();
+});
+
 test("every candidate found is sent, and the end of them", async (t) => {
   const world = createWorld(t);
   const { one, two } = await pair(world);

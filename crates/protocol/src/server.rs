@@ -25,6 +25,11 @@ pub enum ServerMessage<'a> {
         /// An array of RTCIceServer dictionaries (W3C WebRTC §4.2.2).
         ice_servers: &'a RawValue,
     },
+    /// What is to be used for connections made from now on.
+    IceServers {
+        /// As in `welcome`, with newer credentials.
+        ice_servers: &'a RawValue,
+    },
     /// The answer to `create`.
     Created {
         /// The name in use.
@@ -140,6 +145,9 @@ impl<'a> ServerMessage<'a> {
                 session: frame.parsed(Key::Session)?,
                 payload: frame.raw(Key::Payload)?,
             },
+            "ice-servers" => Self::IceServers {
+                ice_servers: frame.raw(Key::IceServers)?,
+            },
             "welcome" => read_welcome(&frame)?,
             "created" => Self::Created {
                 room: frame.room()?,
@@ -185,6 +193,7 @@ impl<'a> ServerMessage<'a> {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Welcome { .. } => "welcome",
+            Self::IceServers { .. } => "ice-servers",
             Self::Created { .. } => "created",
             Self::Joined { .. } => "joined",
             Self::PeerJoined(_) => "peer-joined",
@@ -204,7 +213,9 @@ impl<'a> ServerMessage<'a> {
     pub fn encode(&self, id: Option<RequestId>) -> String {
         let payload = match self {
             Self::Signal { payload, .. } => payload.get().len(),
-            Self::Welcome { ice_servers, .. } => ice_servers.get().len(),
+            Self::Welcome { ice_servers, .. } | Self::IceServers { ice_servers } => {
+                ice_servers.get().len()
+            }
             _ => 0,
         };
         self.add_fields(Object::new(self.kind(), id, payload)).end()
@@ -224,6 +235,7 @@ impl<'a> ServerMessage<'a> {
                 .number("protocol", PROTOCOL_VERSION.into())
                 .peer("peer", peer)
                 .raw("iceServers", ice_servers),
+            Self::IceServers { ice_servers } => object.raw("iceServers", ice_servers),
             Self::Created { room, token } => object.plain("room", room.as_str()).token(token),
             Self::Joined {
                 room,

@@ -112,6 +112,7 @@ fn value() -> impl Strategy<Value = String> {
         r#""resume""#,
         r#""ping""#,
         r#""welcome""#,
+        r#""ice-servers""#,
         r#""joined""#,
         r#""left""#,
         r#""peer-left""#,

@@ -146,6 +146,13 @@ impl Handout {
         }
     }
 
+    /// How long after credentials were handed out newer ones are to follow, if they expire.
+    pub(crate) fn renewal(&self) -> Option<Duration> {
+        let directory = self.directory.as_ref()?;
+        let own = matches!(self.servers, IceServers::Own) && directory.secret.is_some();
+        own.then_some(directory.lifetime / 2)
+    }
+
     /// `host` is the name the client reached the server by.
     pub(crate) fn ice_servers(&self, host: &str, user: &str) -> Cow<'_, RawValue> {
         match (&self.servers, &self.directory) {

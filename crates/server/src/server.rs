@@ -159,7 +159,10 @@ impl Server {
             let keep_alive = site.sockets.keep_alive();
             let keep_time = async {
                 match &signaling {
-                    Some(signaling) => signaling.keep_time().await,
+                    Some(signaling) => drop(tokio::join!(
+                        signaling.keep_time(),
+                        signaling.renew_ice_servers()
+                    )),
                     None => pending().await,
                 }
             };

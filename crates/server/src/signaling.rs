@@ -3,10 +3,11 @@
 //! The hub is behind one lock, held for the microseconds of a decision and never across an await or a call to the kernel: what is
 //! to be sent is queued under the lock, so its order is the hub's, and written after it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use crowfly_protocol::ServerMessage;
 use tokio::sync::watch;
 
 use crate::hub::{ConnectionId, Event, Hub, Input, Output};
@@ -30,6 +31,8 @@ pub(crate) struct Signaling {
 struct Rooms {
     hub: Hub,
     sockets: HashMap<ConnectionId, Arc<Socket>>,
+    /// When each connection is handed newer credentials, and by which name it reached the server; the next one first.
+    renewals: VecDeque<(Instant, ConnectionId, Box<str>)>,
 }
 
 impl Signaling {
@@ -37,6 +40,7 @@ impl Signaling {
         let rooms = Mutex::new(Rooms {
             hub,
             sockets: HashMap::new(),
+            renewals: VecDeque::new(),
         });
         let (deadline, _) = watch::channel(None);
         Arc::new(Self {
@@ -65,6 +69,42 @@ impl Signaling {
         }
     }
 
+    /// Hands out newer credentials before the old ones expire; runs for ever.
+    pub(crate) async fn renew_ice_servers(&self) {
+        let Some(renewal) = self.handout.renewal() else {
+            return std::future::pending().await;
+        };
+        loop {
+            // Whoever connects meanwhile is due later than this.
+            let due = self.lock().renewals.front().map(|(due, ..)| *due);
+            let due = due.unwrap_or_else(|| Instant::now() + renewal);
+            tokio::time::sleep_until(due.into()).await;
+            let mut burst = Burst::default();
+            self.renew(Instant::now(), renewal, &mut burst);
+            burst.flush();
+        }
+    }
+
+    fn renew(&self, now: Instant, renewal: Duration, burst: &mut Burst) {
+        let mut rooms = self.lock();
+        while let Some((_, connection, host)) = rooms.renewals.pop_front_if(|(due, ..)| *due <= now)
+        {
+            let Some(socket) = rooms.sockets.get(&connection) else {
+                continue;
+            };
+            let ice_servers = self.handout.ice_servers(&host, &user(connection));
+            let message = ServerMessage::IceServers {
+                ice_servers: &ice_servers,
+            };
+            burst.text(socket, message.encode(None));
+            rooms.renewals.push_back((now + renewal, connection, host));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Rooms> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Closes every client with `shutting-down` and lets nobody in any more.
     pub(crate) fn shut_down(&self) {
         self.input(Input::Shutdown);
@@ -78,7 +118,7 @@ impl Signaling {
 
     /// One turn of the hub. `prepare` runs under the same lock before it.
     fn decide(&self, input: Input<'_>, burst: &mut Burst, prepare: impl FnOnce(&mut Rooms)) {
-        let mut guard = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.lock();
         let rooms = &mut *guard;
         prepare(rooms);
         rooms.hub.handle_input(Instant::now(), input);
@@ -133,12 +173,17 @@ impl Signaling {
     }
 }
 
+/// Whom the relay's quotas count. A connection has one peer.
+fn user(connection: ConnectionId) -> String {
+    format!("crowfly-{}", connection.0)
+}
+
 impl Handler for Signaling {
     fn opened(&self, socket: &Arc<Socket>, arrival: &Arrival, burst: &mut Burst) {
         let connection = ConnectionId(socket.id());
         tracing::debug!(connection = connection.0, address = %Redacted(arrival.address.ip()), "connected");
-        let user = format!("crowfly-{}", connection.0);
-        let ice_servers = self.handout.ice_servers(&arrival.host, &user);
+        let ice_servers = self.handout.ice_servers(&arrival.host, &user(connection));
+        let renewal = self.handout.renewal();
         let source = Source::from(arrival.address.ip());
         let input = Input::Connected {
             connection,
@@ -146,7 +191,13 @@ impl Handler for Signaling {
             ice_servers: &ice_servers,
         };
         self.decide(input, burst, |rooms| {
-            drop(rooms.sockets.insert(connection, Arc::clone(socket)))
+            drop(rooms.sockets.insert(connection, Arc::clone(socket)));
+            if let Some(renewal) = renewal {
+                let due = Instant::now() + renewal;
+                rooms
+                    .renewals
+                    .push_back((due, connection, arrival.host.as_str().into()));
+            }
         });
     }
 

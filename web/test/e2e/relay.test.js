@@ -50,7 +50,8 @@ for (const kind of KINDS) {
     const { server, waiting, joining } = await programs(stage, kind, kind, { page: { prefs: LOOPBACK } });
     await talk(waiting, joining);
     for (const page of [waiting, joining]) assert.equal((await page.run(pathOf)).kind, "direct");
-    assert.ok((await server.metric("crowfly_relay_allocated_total")) > 0, "the relay was there");
+    // Whether before or after the direct path was found: the relay is there.
+    while ((await server.metric("crowfly_relay_allocated_total")) === 0);
   });
 }
 

@@ -1,11 +1,11 @@
 //! STUN and TURN in the server, and how clients are told of them.
 
 use std::net::UdpSocket;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crowfly_server::relay::{RelayConfig, Secret};
 use crowfly_server::{Config, IceServers};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::kit::{PATIENCE, TestServer, config};
 
@@ -86,6 +86,31 @@ fn clients_are_told_the_server_under_the_name_they_used() {
         ..config()
     };
     assert_eq!(told(elsewhere, "localhost").0, fixed);
+}
+
+#[test]
+fn newer_credentials_come_before_the_old_ones_expire_for_as_long_as_a_client_is_there() {
+    let relay = RelayConfig {
+        credential_lifetime: Duration::from_secs(2),
+        ..RelayConfig::default()
+    };
+    let server = TestServer::start(Config { relay, ..config() });
+    let (mut client, welcome) = server.greeted();
+    let expiry = |message: &Value| {
+        let username = message["iceServers"][1]["username"].as_str().unwrap();
+        username.split_once(':').unwrap().0.parse::<u64>().unwrap()
+    };
+    let mut last = expiry(&welcome);
+    for _ in 0..3 {
+        let renewed = client.hear();
+        assert_eq!(renewed["type"], "ice-servers");
+        assert_eq!(
+            renewed["iceServers"][1]["urls"],
+            welcome["iceServers"][1]["urls"]
+        );
+        assert!(expiry(&renewed) > last);
+        last = expiry(&renewed);
+    }
 }
 
 #[test]

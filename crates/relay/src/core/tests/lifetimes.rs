@@ -50,6 +50,25 @@ fn a_refresh_of_zero_ends_it_at_once_and_the_client_may_have_another() {
 }
 
 #[test]
+fn what_was_on_its_way_to_an_allocation_that_has_ended_does_not_reach_the_next() {
+    let mut bed = Bed::new(config());
+    let caller = bed.caller("192.0.2.7:4000", "ann");
+    bed.allocate(&caller);
+    let ended = bed.open[0];
+    assert_eq!(bed.refresh(&caller, 0).code, 0);
+    bed.allocate(&caller);
+    assert_eq!(bed.permit(&caller, &[PEER]), 0);
+    let from = PEER.parse().unwrap();
+    bed.input(Input::FromPeer {
+        allocation: ended,
+        from,
+        bytes: b"late",
+        segment: 4,
+    });
+    assert_eq!(bed.fetch(), []);
+}
+
+#[test]
 fn a_permission_lives_five_minutes_and_using_it_does_not_renew_it() {
     let mut bed = Bed::new(config());
     let caller = bed.caller("192.0.2.7:4000", "ann");
