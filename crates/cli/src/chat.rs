@@ -1,7 +1,9 @@
 //! `crowfly chat`: lines to somebody, and theirs.
 //!
 //! On a terminal with line editing; else plain lines, so that it can be part of a script: messages on stdout, everything else on stderr.
+//! With `--json` everything that happens is a JSON object a line on stdout, [`news`] has the list.
 
+mod news;
 mod screen;
 
 use std::io;
@@ -10,21 +12,37 @@ use anyhow::{Context, Result};
 use crowfly_peer::{EndReason, Message, Peer, PeerEvent, Room, RoomEvent};
 use tokio::sync::mpsc;
 
+use self::news::News;
 use self::screen::{Line, Screen};
-use crate::meet::{self, closed, farewell};
+use crate::meet::{self, closed};
 
-pub(crate) fn run(args: meet::Args) -> Result<()> {
+/// Whom to talk to, and how it is shown.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    meet: meet::Args,
+
+    /// Say everything that happens as JSON on stdout, an object a line, for a program to read
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
     meet::run(chat(args))
 }
 
-async fn chat(args: meet::Args) -> Result<()> {
+async fn chat(Args { meet, json }: Args) -> Result<()> {
     let interrupted = meet::interrupted();
     tokio::pin!(interrupted);
     let mut room = tokio::select! {
-        room = args.enter() => room?,
+        room = meet.enter(!json) => room?,
         _ = &mut interrupted => return Ok(()),
     };
-    let (screen, mut lines) = Screen::open()?;
+    let (mut screen, mut lines) = Screen::open(json)?;
+    if json {
+        let (code, link) = (room.code(), room.link());
+        screen.tell(&News::Room { code, link }).await?;
+    }
     let mut talk = Talk {
         screen,
         peer: None,
@@ -38,9 +56,7 @@ async fn chat(args: meet::Args) -> Result<()> {
         _ = &mut interrupted => Ok(()),
     };
     room.leave().await;
-    if talk.screen.is_terminal() {
-        talk.screen.status("left");
-    }
+    talk.screen.left();
     result
 }
 
@@ -65,19 +81,22 @@ impl Talk {
                 event = room.next_event() => match event {
                     Some(event) => {
                         let shown = self.last_words(&event).await;
-                        if shown.is_ok() && let Some(result) = self.room_event(event) {
-                            return result;
+                        match (shown, event) {
+                            (Ok(()), RoomEvent::Closed(reason)) => return closed(&reason),
+                            (Ok(()), RoomEvent::PeerLeft(reason)) => match self.left(reason).await {
+                                Ok(None) => Ok(()),
+                                Ok(Some(result)) => return result,
+                                Err(error) => Err(error),
+                            },
+                            (Ok(()), event) => self.room_event(event).await,
+                            (shown, _) => shown,
                         }
-                        shown
                     }
                     None => return Ok(()),
                 },
                 event = next(&mut self.peer) => self.peer_event(event).await,
                 line = lines.recv(), if self.takes_lines() => match line {
-                    Some(Line::Text(text)) => {
-                        self.say(text).await;
-                        Ok(())
-                    }
+                    Some(Line::Text(text)) => self.say(text).await,
                     Some(Line::End) | None => return Ok(()),
                 },
             };
@@ -105,65 +124,56 @@ impl Talk {
         self.open || self.screen.is_terminal()
     }
 
-    async fn say(&mut self, text: String) {
+    async fn say(&mut self, text: String) -> io::Result<()> {
         if text.is_empty() {
-            return;
+            return Ok(());
         }
         let sent = match &self.peer {
             Some(peer) if self.open => peer.send(text).await.is_ok(),
             _ => false,
         };
         if !sent && !std::mem::replace(&mut self.alone, true) {
-            self.screen.status("nobody is there to hear that");
+            self.screen.tell(&News::Alone).await?;
+        }
+        Ok(())
+    }
+
+    async fn room_event(&mut self, event: RoomEvent) -> io::Result<()> {
+        match event {
+            RoomEvent::Peer(peer) => {
+                self.peer = Some(peer);
+                self.screen.tell(&News::Somebody).await
+            }
+            RoomEvent::Signaling { online } => {
+                self.online = online;
+                let talking = self.open;
+                self.screen.tell(&News::Server { online, talking }).await
+            }
+            RoomEvent::Problem(error) => {
+                self.screen.tell(&News::problem(error.code(), &error)).await
+            }
+            _ => Ok(()),
         }
     }
 
     /// What ends the chat, if it does.
-    fn room_event(&mut self, event: RoomEvent) -> Option<Result<()>> {
-        if let RoomEvent::Signaling { online } = event {
-            self.online = online;
-        }
-        match event {
-            RoomEvent::Peer(peer) => {
-                self.screen.status("somebody is there, connecting");
-                self.peer = Some(peer);
-            }
-            RoomEvent::PeerLeft(reason) => return self.left(reason),
-            RoomEvent::Signaling { online: false } if self.open => {
-                self.screen
-                    .status("the server is lost; the conversation goes on without it");
-            }
-            RoomEvent::Signaling { online: false } => {
-                self.screen.status("the server is lost, trying again")
-            }
-            RoomEvent::Signaling { online: true } => self.screen.status("the server is back"),
-            RoomEvent::Problem(error) => self.screen.status(&error.to_string()),
-            RoomEvent::Closed(reason) => return Some(closed(&reason)),
-            _ => {}
-        }
-        None
-    }
-
-    fn left(&mut self, reason: EndReason) -> Option<Result<()>> {
-        self.screen.status(farewell(reason));
+    async fn left(&mut self, reason: EndReason) -> io::Result<Option<Result<()>>> {
         let talked = std::mem::take(&mut self.open);
         self.peer = None;
         (self.alone, self.silent) = (false, false);
+        self.screen.tell(&News::Left(reason)).await?;
         // A script has nobody who could wait for the next one.
         if talked && !self.screen.is_terminal() {
-            return Some(match reason {
+            return Ok(Some(match reason {
                 EndReason::Goodbye | EndReason::Leave => Ok(()),
                 _ => Err(anyhow::anyhow!("the other side vanished")),
-            });
+            }));
         }
         if reason != EndReason::Leave || talked {
-            self.screen.status(if self.online {
-                "the room is still open"
-            } else {
-                "the room is open again when the server is back"
-            });
+            let online = self.online;
+            self.screen.tell(&News::Waiting { online }).await?;
         }
-        None
+        Ok(None)
     }
 
     /// An error says that what was received could not be shown.
@@ -173,37 +183,33 @@ impl Talk {
                 self.open = true;
                 self.alone = false;
                 if let Some(peer) = &self.peer {
-                    let path = meet::describe(peer).await;
-                    self.screen.status(&path);
+                    let path = peer.stats().await.and_then(|stats| stats.path);
+                    let verified = peer.verified();
+                    self.screen
+                        .tell(&News::Connected { path, verified })
+                        .await?;
                 }
             }
             Some(PeerEvent::Message(Message::Text(text))) => {
                 return self.screen.message(&text).await;
             }
-            Some(PeerEvent::Message(Message::Blob { name, data, .. })) => {
-                let name = name.unwrap_or_else(|| "a file without a name".to_owned());
-                self.screen.status(&format!(
-                    "{name} ({} bytes) was sent; chat takes text only",
-                    data.len()
-                ));
-            }
             Some(PeerEvent::Message(message)) => {
-                self.screen.status(&format!(
-                    "{} bytes were sent; chat takes text only",
-                    message.len()
-                ));
+                self.screen.tell(&News::NoText(message)).await?;
             }
             Some(PeerEvent::Channel(channel)) => {
                 // Dropped, and so closed: the other side learns that nobody takes it here.
-                self.screen.status(&format!(
-                    "a channel named {} was opened; chat takes text only",
-                    channel.label()
-                ));
+                let label = channel.label().to_owned();
+                self.screen.tell(&News::Channel { label }).await?;
             }
-            Some(PeerEvent::Problem(error)) => self.screen.status(&error.to_string()),
+            Some(PeerEvent::Problem(error)) => {
+                self.screen
+                    .tell(&News::problem(error.code(), &error))
+                    .await?;
+            }
             Some(PeerEvent::States(states)) => {
-                if let Some(news) = meet::silence(states, &mut self.silent) {
-                    self.screen.status(news);
+                if meet::silence(states, &mut self.silent).is_some() {
+                    let silent = self.silent;
+                    self.screen.tell(&News::Silence { silent }).await?;
                 }
             }
             Some(_) => {}

@@ -44,7 +44,7 @@ enum Verb {
     /// Run the server: signaling, STUN and the page, all in one
     Serve(Box<serve::Args>),
     /// Talk to somebody, in a browser or a terminal
-    Chat(meet::Args),
+    Chat(chat::Args),
     /// Connect stdin to the other side's stdout, and back
     Pipe(meet::Args),
 }

@@ -7,9 +7,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result};
 use crowfly_peer::{
-    CloseReason, EndReason, InvalidCode, JoinError, LinkError, Liveness, Peer, PeerStates,
-    PeerStats, Room, RoomError, RoomOptions, Secret, ServerUrl, Verified, create_room, join_room,
-    parse_room,
+    CloseReason, EndReason, InvalidCode, JoinError, LinkError, Liveness, PathStats, PeerStates,
+    Room, RoomError, RoomOptions, Secret, ServerUrl, Verified, create_room, join_room, parse_room,
 };
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -19,6 +18,7 @@ use crate::output::{hint, line};
 
 /// Where to meet.
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct Args {
     /// The room to join, as its link or its code, or `-` to be asked for it; without it a room is made, and its link and code are shown
     #[arg(value_name = "CODE|LINK", env = "CROWFLY_CODE", hide_env_values = true)]
@@ -36,14 +36,16 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Makes or joins the room.
-    pub(crate) async fn enter(self) -> Result<Room> {
+    /// Makes or joins the room; says for people where it is, if it was made.
+    pub(crate) async fn enter(self, say: bool) -> Result<Room> {
         let options = RoomOptions::new(self.server.clone());
         let Some(room) = self.room else {
             let room = create_room(options)
                 .await
                 .map_err(|error| explain(error, &self.server))?;
-            show(&room);
+            if say {
+                show(&room);
+            }
             return Ok(room);
         };
         let text = match room {
@@ -224,36 +226,35 @@ pub(crate) fn silence(states: PeerStates, silent: &mut bool) -> Option<&'static 
         Liveness::Alive => false,
         _ => return None,
     };
-    (std::mem::replace(silent, now) != now).then_some(if now {
+    (std::mem::replace(silent, now) != now).then_some(silence_words(now))
+}
+
+pub(crate) fn silence_words(silent: bool) -> &'static str {
+    if silent {
         "nothing is heard from the other side"
     } else {
         "the other side is heard again"
-    })
+    }
 }
 
 /// The path to a peer, and whether it can be anybody else, for people.
-pub(crate) async fn describe(peer: &Peer) -> String {
-    let verified = match peer.verified() {
+pub(crate) fn describe(path: Option<&PathStats>, verified: Option<Verified>) -> String {
+    let verified = match verified {
         Some(Verified::Code) => "verified by code",
         _ => "not verified",
     };
-    match peer.stats().await {
-        Some(PeerStats {
-            path: Some(path), ..
-        }) => {
-            let kinds = (path.local_type, path.remote_type);
-            let way = if kinds.0 == "relay" || kinds.1 == "relay" {
-                "by a relay"
-            } else {
-                "directly"
-            };
-            format!(
-                "connected {way}, {} to {}, {verified}",
-                path.local, path.remote
-            )
-        }
-        _ => format!("connected, {verified}"),
-    }
+    let Some(path) = path else {
+        return format!("connected, {verified}");
+    };
+    let way = if path.local_type == "relay" || path.remote_type == "relay" {
+        "by a relay"
+    } else {
+        "directly"
+    };
+    format!(
+        "connected {way}, {} to {}, {verified}",
+        path.local, path.remote
+    )
 }
 
 /// Until somebody wants this process to end: Ctrl-C or SIGTERM.

@@ -30,7 +30,7 @@ async fn pipe(args: meet::Args) -> Result<()> {
     let interrupted = meet::interrupted();
     tokio::pin!(interrupted);
     let mut room = tokio::select! {
-        room = args.enter() => room?,
+        room = args.enter(true) => room?,
         _ = &mut interrupted => return Err(anyhow!("interrupted")),
     };
     let result = tokio::select! {
@@ -96,7 +96,8 @@ async fn meet_somebody(room: &mut Room) -> Result<Peer> {
             },
             event = next(&mut peer) => if let Some(PeerEvent::Open) = event
                 && let Some(peer) = peer.take() {
-                    line(&meet::describe(&peer).await);
+                    let path = peer.stats().await.and_then(|stats| stats.path);
+                    line(&meet::describe(path.as_ref(), peer.verified()));
                     return Ok(peer);
                 },
         }

@@ -34,7 +34,9 @@ async fn main() -> Outcome<()> {
     let checked = tokio::time::timeout(PATIENCE, check(&mut connection.peer)).await;
     if !matches!(checked, Ok(Ok(_))) {
         // What happened, for whoever has to find out.
-        writeln!(io::stderr(), "{}", connection.peer.trace().await)?;
+        let stats = connection.peer.stats().await;
+        let trace = connection.peer.trace().await;
+        writeln!(io::stderr(), "{trace}{stats:?}")?;
     }
     let checked = checked??;
     connection.leave().await;

@@ -11,6 +11,7 @@ use rustyline::{DefaultEditor, ExternalPrinter};
 use tokio::io::{AsyncWriteExt, Stdout};
 use tokio::sync::mpsc;
 
+use super::news::{self, News};
 use crate::output::{self, harmless};
 
 /// Lines typed ahead at most.
@@ -39,12 +40,20 @@ pub(super) enum Screen {
         /// A person reads what nobody can type to: escape codes must not reach the terminal there either.
         watched: bool,
     },
+    Json {
+        stdout: Stdout,
+    },
 }
 
 impl Screen {
     /// Begins to read lines.
-    pub(super) fn open() -> Result<(Self, mpsc::Receiver<Line>)> {
+    pub(super) fn open(json: bool) -> Result<(Self, mpsc::Receiver<Line>)> {
         let (typed, lines) = mpsc::channel(LINES);
+        if json {
+            thread::spawn(move || read_plain(&typed));
+            let stdout = tokio::io::stdout();
+            return Ok((Self::Json { stdout }, lines));
+        }
         if !(io::stdin().is_terminal() && io::stdout().is_terminal() && io::stderr().is_terminal())
         {
             thread::spawn(move || read_plain(&typed));
@@ -68,25 +77,39 @@ impl Screen {
 
     /// What the other side wrote. An error of kind [`io::ErrorKind::BrokenPipe`] says that nobody reads here any more.
     pub(super) async fn message(&mut self, text: &str) -> io::Result<()> {
-        let Self::Plain { stdout, watched } = self else {
-            self.print(&format!("\u{1b}[1mthem\u{1b}[0m  {}", harmless(text)));
-            return Ok(());
-        };
-        let line = if *watched {
-            format!("{}\n", harmless(text))
-        } else {
-            format!("{text}\n")
-        };
-        stdout.write_all(line.as_bytes()).await?;
-        stdout.flush().await
+        match self {
+            Self::Terminal { .. } => {
+                self.print(&format!("\u{1b}[1mthem\u{1b}[0m  {}", harmless(text)));
+                Ok(())
+            }
+            Self::Plain {
+                stdout,
+                watched: true,
+            } => write(stdout, &harmless(text)).await,
+            Self::Plain { stdout, .. } => write(stdout, text).await,
+            Self::Json { stdout } => write(stdout, &news::message(text).to_string()).await,
+        }
     }
 
-    /// What happens.
-    pub(super) fn status(&self, text: &str) {
+    /// What happens. Fails as [`Self::message`] does.
+    pub(super) async fn tell(&mut self, news: &News) -> io::Result<()> {
         match self {
-            Self::Terminal { .. } => self.print(&format!("\u{1b}[2m{}\u{1b}[0m", harmless(text))),
-            Self::Plain { .. } => output::line(text),
+            Self::Terminal { .. } => self.status(&news.words()),
+            Self::Plain { .. } => output::line(&news.words()),
+            Self::Json { stdout } => return write(stdout, &news.json().to_string()).await,
         }
+        Ok(())
+    }
+
+    /// A person sees that it is over; others see the end of the stream.
+    pub(super) fn left(&self) {
+        if self.is_terminal() {
+            self.status("left");
+        }
+    }
+
+    fn status(&self, text: &str) {
+        self.print(&format!("\u{1b}[2m{}\u{1b}[0m", harmless(text)));
     }
 
     fn print(&self, text: &str) {
@@ -112,6 +135,11 @@ impl Drop for Screen {
             let _ = io::stdout().lock().flush();
         }
     }
+}
+
+async fn write(stdout: &mut Stdout, line: &str) -> io::Result<()> {
+    stdout.write_all(format!("{line}\n").as_bytes()).await?;
+    stdout.flush().await
 }
 
 fn read_plain(typed: &mpsc::Sender<Line>) {

@@ -1,5 +1,7 @@
 //! Lines from a script to somebody, and theirs on stdout.
 
+use serde_json::Value;
+
 use crate::kit::{Person, Server};
 
 #[test]
@@ -20,6 +22,38 @@ fn lines_go_both_ways_and_stdout_holds_nothing_else() {
 }
 
 /// `echo caw | crowfly chat`: the line waits for somebody, arrives, and is the end of it.
+/// A program reads what people read: where the room is, who comes, what is said, how it ends.
+#[test]
+fn everything_that_happens_can_be_had_as_json() {
+    let server = Server::start();
+    let mut waits = Person::start(&["chat", "--json", "--server", &server.url]);
+    let first: Value = line(&waits.out.text("\n"), 0);
+    assert_eq!(first["type"], "room");
+    let link = first["link"].as_str().expect("a link");
+    let mut joins = Person::start(&["chat", link]);
+    joins.say("two\\n lines?\n");
+    joins.err.text("connected directly");
+    waits.say("one\n");
+    joins.out.text("one\n");
+    joins.end_stdin();
+    joins.exits(0);
+    assert_eq!(waits.exits(0), "", "nothing for people");
+    let said = String::from_utf8(waits.out.all()).expect("JSON is UTF-8");
+    let types: Vec<Value> = (0..said.lines().count())
+        .map(|number| line(&said, number)["type"].clone())
+        .collect();
+    assert_eq!(types, ["room", "peer", "connected", "message", "left"]);
+    assert_eq!(line(&said, 2)["remoteType"], "host");
+    assert_eq!(line(&said, 2)["verified"], "code");
+    assert_eq!(line(&said, 3)["text"], "two\\n lines?");
+    assert_eq!(line(&said, 4)["reason"], "goodbye");
+}
+
+fn line(text: &str, number: usize) -> Value {
+    let line = text.lines().nth(number).expect("so many lines");
+    serde_json::from_str(line).expect("an object a line")
+}
+
 #[test]
 fn what_was_said_before_anybody_came_is_not_lost() {
     let server = Server::start();
