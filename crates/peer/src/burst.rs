@@ -66,12 +66,13 @@ impl<T> BurstSender<T> {
         }
     }
 
-    /// Wakes who waits, if there is something new.
-    pub(crate) fn tell(&mut self) {
-        if std::mem::take(&mut self.untold) {
-            let waiting = self.queue.lock().waiting.take();
-            waiting.into_iter().for_each(Waker::wake);
+    /// Wakes who waits, if there is something new; whether somebody waited.
+    pub(crate) fn tell(&mut self) -> bool {
+        if !std::mem::take(&mut self.untold) {
+            return false;
         }
+        let waiting = self.queue.lock().waiting.take();
+        waiting.map(Waker::wake).is_some()
     }
 }
 
@@ -155,8 +156,8 @@ mod tests {
         assert_eq!(poll(&mut receiver), Poll::Pending);
         (0..100).for_each(|number| sender.put(number));
         assert_eq!(count.0.load(Ordering::Relaxed), 0);
-        sender.tell();
-        sender.tell();
+        assert!(sender.tell());
+        assert!(!sender.tell());
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
         for number in 0..100 {
             assert_eq!(poll(&mut receiver), Poll::Ready(Some(number)));

@@ -12,7 +12,7 @@ use crate::inflow::{Held, Inflow};
 use crate::link::ServerUrl;
 use crate::link_to_peer::LinkToPeer;
 use crate::names::{self, Multicast};
-use crate::pairing::{self, CandidateName};
+use crate::pairing::{self, CandidateName, Pairing};
 use crate::peer::{Command, Outgoing};
 use crate::room::{Room, RoomEvent};
 use crate::room_core::{self, Config, Departure, Output, RoomCore, RoomError, Secrets};
@@ -83,6 +83,8 @@ struct Driver {
     lookups: JoinSet<Found>,
     multicast: Option<Multicast>,
     carried: Option<Carried>,
+    /// Somebody who waited for the peer was woken.
+    told: bool,
 }
 
 /// New secrets of one pairing.
@@ -127,6 +129,7 @@ pub(crate) async fn run(
         lookups: JoinSet::new(),
         multicast: None,
         carried: handles.carried,
+        told: false,
     };
     driver.turn(handles.leave).await;
     driver.disconnect();
@@ -185,7 +188,10 @@ impl Driver {
                     leaving = true;
                     self.leave(now);
                 }
-                Happened::Readable => self.receive(now),
+                Happened::Readable => {
+                    self.receive(now);
+                    self.let_answer(now).await;
+                }
                 Happened::Messages => self.send(now, messages),
                 Happened::Command(command) => self.command(now, command),
                 Happened::Server(incoming) => self.server(now, incoming),
@@ -233,9 +239,7 @@ impl Driver {
                 Output::Resolve(session, name) => self.resolve(session, name),
                 Output::Event(event) => self.tell(event),
                 Output::Timeout(at) => {
-                    if let Some(peer) = &mut self.peer {
-                        peer.wake();
-                    }
+                    self.told |= self.peer.as_mut().is_some_and(LinkToPeer::wake);
                     return at;
                 }
             }
@@ -253,6 +257,26 @@ impl Driver {
         let core = &mut self.core;
         self.sockets
             .receive(|local, remote, datagram| core.handle_datagram(now, local, remote, datagram));
+    }
+
+    /// Tells of what a burst brought before anything is sent, and lets who was woken run: an answer that comes at once travels with
+    /// the acknowledgement, one datagram and one wake less on either side.
+    async fn let_answer(&mut self, now: Instant) {
+        self.told = false;
+        self.core.hold(true);
+        self.drain().await;
+        self.core.hold(false);
+        if std::mem::take(&mut self.told) {
+            tokio::task::yield_now().await;
+            let mut answers = Vec::new();
+            if let Some(peer) = &mut self.peer
+                && self.core.pairing().is_some_and(Pairing::has_room)
+            {
+                let next = std::iter::from_fn(|| peer.outgoing.try_recv().ok());
+                answers.extend(next.take(SEND_BURST));
+            }
+            self.send(now, answers);
+        }
     }
 
     fn send(&mut self, now: Instant, messages: Vec<Outgoing>) {

@@ -106,10 +106,13 @@ impl LinkToPeer {
         }
     }
 
-    /// Wakes who waits for what was told since.
-    pub(crate) fn wake(&mut self) {
-        self.events.tell();
-        self.channels.values_mut().for_each(BurstSender::tell);
+    /// Wakes who waits for what was told since; whether there was anything.
+    pub(crate) fn wake(&mut self) -> bool {
+        let mut told = self.events.tell();
+        for channel in self.channels.values_mut() {
+            told |= channel.tell();
+        }
+        told
     }
 
     /// Its end; afterwards every handle says so.

@@ -318,6 +318,11 @@ impl Pairing {
         }
     }
 
+    /// While held it tells what happened and sends nothing.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.session.hold(held);
+    }
+
     /// A payload the other side sent in this pairing.
     pub(crate) fn receive(&mut self, now: Instant, text: &str) {
         if self.ended.is_some() {
@@ -393,6 +398,9 @@ impl Pairing {
                 session::Output::Event(event) => self.handle_session(now, event),
                 session::Output::Timeout(at) => {
                     if self.ended.is_some() {
+                        if self.session.is_held() {
+                            return Output::Timeout(None);
+                        }
                         // Its last word has left: no check, no timer after it.
                         self.session.close();
                         return Output::Timeout(None);

@@ -270,6 +270,13 @@ impl RoomCore {
         }
     }
 
+    /// While held the pairing tells what happened and sends nothing, not even its last words.
+    pub(crate) fn hold(&mut self, held: bool) {
+        if let Some(pairing) = &mut self.pairing {
+            pairing.hold(held);
+        }
+    }
+
     /// A message of the server; the first on a new connection is `welcome`.
     pub(crate) fn handle_text(&mut self, now: Instant, text: &str) {
         let Ok((id, message)) = ServerMessage::parse(text) else {

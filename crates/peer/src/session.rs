@@ -147,6 +147,8 @@ pub(crate) struct Session {
     sctp_timeout: Option<Instant>,
     /// What the run holds.
     last: Option<Run>,
+    /// Nothing leaves meanwhile.
+    held: bool,
     ended: bool,
 }
 
@@ -181,6 +183,7 @@ impl Session {
             run: vec![0; 1 << 16],
             sctp_timeout: None,
             last: None,
+            held: false,
             ended: false,
         }
     }
@@ -359,6 +362,15 @@ impl Session {
         self.ended = true;
     }
 
+    pub(crate) fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// While held it tells what happened and sends nothing.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
     /// The next output; until [`Output::Timeout`] there are more.
     pub(crate) fn poll_output(&mut self, now: Instant) -> Output {
         if self.ended {
@@ -370,6 +382,13 @@ impl Session {
         self.poll_ice(now);
         if let Some(event) = self.events.pop_front() {
             return Output::Event(event);
+        }
+        if self.held {
+            let association = self.association.as_mut();
+            let event = association.and_then(|association| association.poll_event(now));
+            return event.map_or(Output::Timeout(None), |event| {
+                Output::Event(Event::Sctp(event))
+            });
         }
         self.last = self.next_check().or_else(|| self.next_run(now));
         if self.last.is_some() {

@@ -105,9 +105,6 @@ impl Sockets {
                         take(local, meta.addr, datagram);
                     }
                 }
-                if count < BATCH_SIZE {
-                    break;
-                }
             }
         }
     }

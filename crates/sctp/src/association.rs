@@ -85,6 +85,19 @@ impl Association {
         }
     }
 
+    /// The next event, if there is one, and nothing is sent: what is answered before [`Association::poll_output`] is asked travels
+    /// with the acknowledgement of what it answers.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event> {
+        loop {
+            self.carry_out(now);
+            if let Some(event) = self.channels.poll_event() {
+                return Some(event);
+            }
+            let event = self.transport.poll_event()?;
+            self.hear(event);
+        }
+    }
+
     /// Opens a data channel. Messages may be sent on it at once; before [`Event::Established`] they wait.
     pub fn open(&mut self, options: ChannelOptions) -> Result<ChannelId, OpenError> {
         if self.is_ending() {

@@ -362,7 +362,7 @@ impl Transport {
         stats
     }
 
-    fn poll_event(&mut self) -> Option<TransportEvent> {
+    pub(crate) fn poll_event(&mut self) -> Option<TransportEvent> {
         self.collect_resets();
         if let Some(event) = self.events.pop_front() {
             return Some(event);
