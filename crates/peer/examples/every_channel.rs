@@ -16,9 +16,11 @@ use crowfly_peer::{
     Agreed, Channel, ChannelOptions, Message, Peer, PeerEvent, PeerStats, SendError, manual,
 };
 
+use tokio::time::timeout;
+
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// How long all of it may take.
+/// How long one channel may take, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The largest message that a browser takes.
 const LARGE: usize = 256 * 1024;
@@ -31,14 +33,14 @@ async fn main() -> Outcome<()> {
         _ => return Err("usage: every_channel offer|answer".into()),
     };
     let mut connection = connect(offers).await?;
-    let checked = tokio::time::timeout(PATIENCE, check(&mut connection.peer)).await;
-    if !matches!(checked, Ok(Ok(_))) {
+    let checked = check(&mut connection.peer).await;
+    if checked.is_err() {
         // What happened, for whoever has to find out.
         let stats = connection.peer.stats().await;
         let trace = connection.peer.trace().await;
         writeln!(io::stderr(), "{trace}{stats:?}")?;
     }
-    let checked = checked??;
+    let checked = checked?;
     connection.leave().await;
     writeln!(io::stdout(), "{checked}")?;
     Ok(())
@@ -83,12 +85,12 @@ fn kinds() -> Vec<ChannelOptions> {
 /// Everything; what was agreed upon, in words.
 async fn check(peer: &mut Peer) -> Outcome<String> {
     let mut theirs = Vec::new();
-    opened(peer, &mut theirs).await?;
-    main_channel(peer, &mut theirs).await?;
+    timeout(PATIENCE, opened(peer, &mut theirs)).await??;
+    timeout(PATIENCE, main_channel(peer, &mut theirs)).await??;
     let mut count = 0;
     for options in kinds() {
         let mut channel = peer.open_channel(options).await?;
-        echoes(&mut channel).await?;
+        timeout(PATIENCE, echoes(&mut channel)).await??;
         channel.close().await;
         count += 1;
     }
@@ -97,16 +99,18 @@ async fn check(peer: &mut Peer) -> Outcome<String> {
         ChannelOptions::new("Krähe \u{1f426}"),
         ChannelOptions::new("agreed").negotiated(100),
     ] {
-        echoes(&mut peer.open_channel(options).await?).await?;
+        let mut channel = peer.open_channel(options).await?;
+        timeout(PATIENCE, echoes(&mut channel)).await??;
         count += 1;
     }
     for mut wanted in kinds() {
         wanted.label.insert_str(0, "theirs: ");
-        let mut channel = awaited(peer, &mut theirs, &wanted.label).await?;
+        let channel = awaited(peer, &mut theirs, &wanted.label);
+        let mut channel = timeout(PATIENCE, channel).await??;
         if *channel.options() != wanted {
             return Err(format!("{:?} instead of {wanted:?}", channel.options()).into());
         }
-        echoes(&mut channel).await?;
+        timeout(PATIENCE, echoes(&mut channel)).await??;
         count += 1;
     }
     let stats = peer.stats().await.ok_or("the other side left")?;
