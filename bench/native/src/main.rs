@@ -3,6 +3,8 @@
 //! Rounds alternate, ours first; the table shows medians. `docs/performance.md` tells what the figures mean.
 
 mod child;
+mod first_byte;
+mod impair;
 mod measures;
 mod ours;
 mod pair;
@@ -23,7 +25,8 @@ use crate::table::Table;
 const HELP: &str = "\
 native-bench [--rounds 5] [--seconds 3] [--only STACK]... [MEASURE ...]
 
-Measures: bulk ping-pong setup; without any, all of them.
+Measures: bulk ping-pong setup; without any, these three. paths: bulk over an emulated path.
+first-byte: `crowfly pipe LINK`, of the release binary or --crowfly PATH.
 Stacks: ours (a channel), ours-main (Peer::send), rtc.
 --rtc-mtu and --rtc-window set the rival's packets and window.";
 
@@ -61,6 +64,8 @@ pub struct Options {
     pub tuning: Tuning,
     /// One core each.
     pub pin: bool,
+    /// The binary.
+    pub crowfly: String,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -78,6 +83,8 @@ fn main() -> anyhow::Result<()> {
             "bulk" => measures::bulk(&options, &mut table)?,
             "ping-pong" => measures::ping_pong(&options, &mut table)?,
             "setup" => measures::setup(&options, &mut table)?,
+            "paths" => measures::paths(&options, &mut table)?,
+            "first-byte" => measures::first_byte(&options)?,
             other => bail!("no such measure: {other}\n\n{HELP}"),
         }
     }
@@ -96,6 +103,7 @@ fn options() -> anyhow::Result<Option<Options>> {
         stacks: Vec::new(),
         measures: Vec::new(),
         pin: false,
+        crowfly: "../../target/release/crowfly".to_owned(),
         tuning: Tuning {
             mtu: 1432,
             window: 1 << 20,
@@ -116,6 +124,7 @@ fn options() -> anyhow::Result<Option<Options>> {
             Long("rtc-spin") => {
                 options.tuning.spin = Duration::from_micros(parser.value()?.parse()?);
             }
+            Long("crowfly") => options.crowfly = parser.value()?.string()?,
             Long("pin") => options.pin = true,
             Long("rtc-window") => options.tuning.window = parser.value()?.parse()?,
             Long("help") | Short('h') => return Ok(None),

@@ -1,12 +1,19 @@
 //! What is measured, and of what the figures are made.
 
+use std::cell::RefCell;
+
+use crowfly_sim::{Link, LinkStats};
+
 use crate::child::Measure;
+use crate::impair::Path;
 use crate::pair::{Process, Seen, introduce};
-use crate::table::Table;
-use crate::{Options, Stack};
+use crate::table::{Table, median};
+use crate::{Options, Stack, first_byte, impair, rival};
 
 /// Connections whose setup is timed, in each round.
 const SETUPS: usize = 50;
+/// Runs of `crowfly pipe`.
+const FIRST_BYTES: usize = 20;
 
 /// MB/s of messages of 16 KiB, and what both processes take of the processor for a gigabyte.
 pub fn bulk(options: &Options, table: &mut Table) -> anyhow::Result<()> {
@@ -56,6 +63,37 @@ pub fn setup(options: &Options, table: &mut Table) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// MB/s over paths that delay, lose and queue, and what the path did to the packets.
+pub fn paths(options: &Options, table: &mut Table) -> anyhow::Result<()> {
+    for (name, link) in impair::paths() {
+        let rows = alternate(options, |stack| over(options, stack, link.clone()))?;
+        table.row(
+            &format!("MB/s, {name}"),
+            &rows,
+            |(seen, _)| seen.rate() / 1e6,
+            2,
+        );
+        let lost = |(_, stats): &(Seen, LinkStats)| {
+            stats.dropped() as f64 / stats.offered.max(1) as f64 * 100.0
+        };
+        table.row("… of the sender's packets lost, %", &rows, lost, 2);
+    }
+    Ok(())
+}
+
+/// Milliseconds until the first byte is there.
+pub fn first_byte(options: &Options) -> anyhow::Result<()> {
+    let mut times = first_byte::measure(&options.crowfly, FIRST_BYTES)?;
+    times.sort_by(f64::total_cmp);
+    println!(
+        "crowfly pipe LINK, process start → first byte, ms of {FIRST_BYTES}: median {:.0}, least {:.0}, most {:.0}",
+        median(times.clone()),
+        times[0],
+        times[times.len() - 1]
+    );
+    Ok(())
+}
+
 fn alternate<T>(
     options: &Options,
     mut one: impl FnMut(Stack) -> anyhow::Result<T>,
@@ -100,6 +138,27 @@ fn transfer(options: &Options, stack: Stack, measure: Measure) -> anyhow::Result
         seen.1.processor / seen.1.seconds
     );
     Ok(seen)
+}
+
+/// Bulk over a path: what the receiver saw, and what the path did.
+fn over(options: &Options, stack: Stack, link: Link) -> anyhow::Result<(Seen, LinkStats)> {
+    let mut offers = start(options, stack, Measure::Bulk, "offer")?;
+    let mut answers = start(options, stack, Measure::Bulk, "answer")?;
+    let path = RefCell::new(Path::new(rival::address())?);
+    introduce(&mut offers, &mut answers, |text, from| {
+        path.borrow_mut().disguise(text, from)
+    })?;
+    let running = path.into_inner().run(link)?;
+    let seen = answers.seen()?;
+    let stats = running.stop()?;
+    eprintln!(
+        "{}: {:.2} MB/s, {} of {} packets lost",
+        stack.word(),
+        seen.rate() / 1e6,
+        stats.dropped(),
+        stats.offered
+    );
+    Ok((seen, stats))
 }
 
 /// The times, sorted.

@@ -337,7 +337,7 @@ impl Peer {
 }
 
 /// The address whose route leads outside, as ours tells it; loopback where there is none.
-fn address() -> IpAddr {
+pub fn address() -> IpAddr {
     let probe = || {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
         socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
