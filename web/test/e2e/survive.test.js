@@ -164,7 +164,7 @@ for (const [watching, kind] of PAIRS) {
     const server = await stage.serve();
     const ann = await Person.at(stage, watching, server.url, { expect: [NO_SERVER] });
     const link = await ann.create();
-    const ben = await Person.at(stage, kind, link, { own: true });
+    const ben = await Person.at(stage, kind, link, { own: true, expect: [NO_SERVER] });
     await Promise.all([ann.connected(), ben.connected()]);
     await server.kill();
     await ann.isTold(/server cannot be reached/);
