@@ -34,11 +34,11 @@ async function liar(stage, lie) {
   return { url, loot };
 }
 
-/** Until the page says that somebody is gone, was turned away, or that it is out of the room itself. @param {Person} person */
+/** Until the page says that somebody is gone or was turned away, waits for the next, or is out of the room itself. @param {Person} person */
 const refused = (person) =>
   person.visitor.until(() => {
-    const ended = document.querySelector('[data-testid="ended"]');
-    return (ended instanceof HTMLElement && !ended.hidden) || document.querySelector('[data-testid="system-line"]') !== null;
+    const shown = ["ended", "invite"].some((id) => document.querySelector(`[data-testid="${id}"]`)?.checkVisibility());
+    return shown || document.querySelector('[data-testid="system-line"]') !== null;
   });
 
 /** No channel was open here, ever. @param {Person} person */
