@@ -24,6 +24,8 @@ const banner = /** @type {HTMLElement} */ (document.getElementById("banner"));
 
 /** @type {{ room: Room, view: RoomView } | null} */
 let here = null;
+/** Why rooms have closed, also before there was anything to see of them. @type {WeakMap<Room, string>} */
+const endings = new WeakMap();
 /** The attempt to get into a room; a newer one ends it. @type {AbortController | null} */
 let attempt = null;
 /** The last room's view, whose conversation goes on when the same room is entered again. @type {{ name: string, view: RoomView } | null} */
@@ -118,8 +120,11 @@ function seated(room, signal) {
   keepSeat(room);
   const { name, key } = parseRoom(room.link);
   if (key) keepKey(name, key);
-  // A secret that is none is not tried again.
-  room.addEventListener("close", ({ reason }) => { if (reason === "not-verified" || reason === "burned") forgetSeat(name); });
+  room.addEventListener("close", ({ reason }) => {
+    endings.set(room, reason);
+    // A secret that is none is not tried again.
+    if (reason === "not-verified" || reason === "burned") forgetSeat(name);
+  });
   signal.addEventListener("abort", () => forgetSeat(room.name));
   return room;
 }
@@ -162,7 +167,7 @@ function enter(room, steps) {
   // Back leads to the start page; a reload leads into the room again.
   if (location.hash !== hash) history.pushState(null, "", hash);
   if (last && last.name !== room.name) forget();
-  const view = new RoomView(room, { steps, earlier: last?.view ?? null, onLeave: leave, onRejoin: rejoin, onAutomatic: goAutomatic });
+  const view = new RoomView(room, { steps, ended: endings.get(room) ?? "", earlier: last?.view ?? null, onLeave: leave, onRejoin: rejoin, onAutomatic: goAutomatic });
   here = { room, view };
   last = { name: room.name, view };
   show(view.element, "room");

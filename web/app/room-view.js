@@ -19,6 +19,7 @@ import { Transcript } from "./transcript.js";
 /**
  * @typedef {object} RoomViewOptions
  * @property {typeof import("./steps/board.js").Board | null} steps the board of step mode; null: automatic
+ * @property {string} ended why the room has closed already
  * @property {RoomView | null} earlier this room's last view in this tab, whose conversation goes on
  * @property {() => void} onLeave
  * @property {() => void} onRejoin
@@ -36,6 +37,7 @@ const NOTICES = {
 
 export class RoomView {
   #room;
+  #endedBefore;
   #on;
   #board;
   #status;
@@ -57,11 +59,12 @@ export class RoomView {
   #ended = el("section", { class: "ended", test: "ended", "aria-label": "The room has ended for you", hidden: true });
 
   /** @param {Room} room @param {RoomViewOptions} options */
-  constructor(room, { steps: Board, earlier, onLeave, onRejoin, onAutomatic }) {
+  constructor(room, { steps: Board, ended, earlier, onLeave, onRejoin, onAutomatic }) {
     this.#room = room;
     this.transcript = earlier?.transcript ?? new Transcript();
     this.#composer = earlier ? earlier.#composer : new Composer({ onSent: told(this.transcript) });
     this.#on = { onLeave, onRejoin };
+    this.#endedBefore = ended;
     this.#board = Board && new Board({ onAutomatic });
     this.#status = new StatusBar({ name: room.name, onLog: () => this.#toggleLog(), onLeave });
     this.#invite = inviteView(room, { steps: Board !== null });
@@ -87,7 +90,7 @@ export class RoomView {
     room.addEventListener("close", ({ reason }) => this.#end(reason), { signal });
     document.addEventListener("visibilitychange", () => this.#entitle(), { signal });
     this.#entitle();
-    if (room.closed) return this.#end("");
+    if (room.closed) return this.#end(this.#endedBefore);
     if (room.peer) this.#meet(room.peer);
     else this.#wait(!this.transcript.empty);
     this.#refresh();

@@ -4,20 +4,22 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { fileURLToPath } from "node:url";
+import { dirname, join } from "node:path";
 
 import { KINDS, PAIRS, scenario } from "./harness.js";
 import { Person } from "./person.js";
+import { BINARY } from "./server.js";
 import { Terminal } from "./terminal.js";
 
-const BINARY = fileURLToPath(new URL("../../../target/release/examples/lying_server", import.meta.url));
+/** Built beside the binary. */
+const LIAR = join(dirname(BINARY), "examples/lying_server");
 const LIES = ["Offer", "Answer", "Both", "OtherKey", "Downgrade", "Change", "Reflect", "Renumber", "Replay", "Roles", "Withhold"];
 const CANARY = "the canary sings";
 
 /** Before a server of its own. @param {any} stage @param {string} lie */
 async function liar(stage, lie) {
   const server = await stage.serve();
-  const child = spawn(BINARY, [lie, new URL(server.url).host], { stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(LIAR, [lie, new URL(server.url).host], { stdio: ["pipe", "pipe", "inherit"] });
   stage.finally(() => child.kill("SIGKILL"));
   let out = "";
   child.stdout.on("data", (chunk) => (out += chunk));
@@ -32,11 +34,11 @@ async function liar(stage, lie) {
   return { url, loot };
 }
 
-/** Until the page says that somebody is gone, was turned away, or that it is out of the room itself. @param {Person} person */
+/** Until the page says that somebody is gone or was turned away, waits for the next, or is out of the room itself. @param {Person} person */
 const refused = (person) =>
   person.visitor.until(() => {
-    const ended = document.querySelector('[data-testid="ended"]');
-    return (ended instanceof HTMLElement && !ended.hidden) || document.querySelector('[data-testid="system-line"]') !== null;
+    const shown = ["ended", "invite"].some((id) => document.querySelector(`[data-testid="${id}"]`)?.checkVisibility());
+    return shown || document.querySelector('[data-testid="system-line"]') !== null;
   });
 
 /** No channel was open here, ever. @param {Person} person */
