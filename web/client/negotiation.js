@@ -21,9 +21,11 @@ import { StepList } from "./steps.js";
 
 /**
  * Where the offer brought PEER1's candidates, PEER2's checks come to PEER1 by themselves. Looking up PEER2's names meanwhile would take
- * processor time from the handshake: it waits so long after the answer, in ms, unless the connection is there sooner.
+ * processor time from the handshake: it waits so long after the answer, in ms, and once there is a path, until the channel is open.
  */
 const GRACE = 15;
+/** Once there is a path, DTLS and SCTP have so long, in ms, until what waits for the open channel goes on without one. */
+const OPENING = 1_000;
 
 /**
  * @typedef {object} NegotiationOptions
@@ -67,6 +69,7 @@ export class Negotiation {
   #restartWanted = false;
   /** Whether what can wait does, {@link GRACE}. */ #quiet = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #quietEnds;
+  /** An answer set provisionally has led somewhere, or nowhere. */ #decided = () => {};
   /** Whether candidates found in this moment are being collected, to leave together. */ #collecting = false;
 
   /** @param {NegotiationOptions} options */
@@ -146,12 +149,24 @@ export class Negotiation {
     await this.#run(id);
   }
 
+  /** The main channel is open, or nothing can be expected to open it: an answer set provisionally is set for good. */
+  opened() {
+    this.endQuiet();
+    this.#decided();
+  }
+
   /** What has waited for a quieter moment waits no longer. */
   endQuiet() {
     clearTimeout(this.#quietEnds);
     if (!this.#quiet) return;
     this.#quiet = false;
     this.#advance();
+  }
+
+  /** There is a path: nothing is to hold up DTLS and SCTP now. */
+  #foundPath() {
+    clearTimeout(this.#quietEnds);
+    this.#quietEnds = setTimeout(() => this.opened(), OPENING);
   }
 
   /** Finds a new path (ICE restart); the other side hears of it through the server. */
@@ -348,9 +363,12 @@ export class Negotiation {
     on("signalingstatechange", () => board.read(connection));
     on("connectionstatechange", () => {
       board.read(connection);
-      if (connection.connectionState === "connected") this.endQuiet();
+      if (connection.connectionState === "failed") this.opened();
     });
-    on("iceconnectionstatechange", () => board.read(connection));
+    on("iceconnectionstatechange", () => {
+      board.read(connection);
+      if (connection.iceConnectionState === "connected") this.#foundPath();
+    });
     on("icegatheringstatechange", () => board.read(connection));
     on("icecandidate", ({ candidate }) => this.#foundCandidate(stage, candidate));
     on("icecandidateerror", ({ url, errorCode, errorText }) => this.#trace.note(stage, "event", "icecandidateerror", { url, errorCode, errorText }));
@@ -388,15 +406,11 @@ export class Negotiation {
 
   /**
    * Chromium throws away what it gathered ahead when an answer is set, but uses it for a provisional one (W3C WebRTC §4.2.6). So the
-   * answer, which the other side has as it is, stays provisional here until it has led to a connection, or to none.
+   * answer, which the other side has as it is, stays provisional here until it has led to an open channel, or to none.
    * @param {Stage} stage @param {RTCPeerConnection} connection @param {Description} draft
    */
   async #setProvisionally(stage, connection, { sdp }) {
-    const { signal } = this.#listeners;
-    const decided = new Promise((resolve) => {
-      const check = () => ["connected", "failed"].includes(connection.connectionState) && resolve(null);
-      connection.addEventListener("connectionstatechange", check, { signal });
-    });
+    const decided = new Promise((resolve) => (this.#decided = () => resolve(null)));
     await this.#trace.call(stage, "setLocalDescription", { type: "pranswer" }, () => connection.setLocalDescription({ type: "pranswer", sdp }));
     this.#options.board.read(connection);
     await decided;

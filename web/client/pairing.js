@@ -447,6 +447,7 @@ export class Pairing {
     this.#board.update({ channel: "open", liveness: "alive" });
     this.#tick();
     this.#emit("open", {});
+    this.#negotiation.opened();
   }
 
   /** Without a goodbye: its page is gone, or its seat was taken from elsewhere. The server may be about to say so, and who comes next. */
