@@ -23,6 +23,7 @@ mod tls;
 
 use datagrams::{Buffers, Socket};
 use streams::{Crowd, Queue};
+use tls::Certificate;
 
 /// How many ports are looked at until one is free over UDP and TCP.
 const FREE_PAIRS: u32 = 32;
@@ -87,7 +88,7 @@ pub struct Server {
     shared: Arc<Shared>,
     udp: Arc<Socket>,
     tcp: Option<TcpListener>,
-    tls: Option<(TcpListener, Arc<rustls::ServerConfig>)>,
+    tls: Option<(TcpListener, Arc<Certificate>)>,
 }
 
 #[derive(Debug)]
@@ -136,7 +137,7 @@ impl Server {
         let tls = match listen.tls.filter(|_| turn) {
             Some((address, files)) => Some((
                 listen_tcp("TLS", address).await?,
-                tls::configuration(&files)?,
+                Arc::new(Certificate::read(files)?),
             )),
             None => None,
         };
@@ -206,9 +207,8 @@ impl Server {
                 crowd.clone(),
             ));
         }
-        if let Some((listener, configuration)) = tls {
-            let acceptor = Some(configuration.into());
-            tasks.spawn(streams::accept(listener, acceptor, shared, crowd));
+        if let Some((listener, certificate)) = tls {
+            tasks.spawn(streams::accept(listener, Some(certificate), shared, crowd));
         }
         // None of them ends by itself.
         tasks.join_next().await;

@@ -41,3 +41,14 @@ fn coturns_client_loses_nothing_over_tcp() {
 fn coturns_client_loses_nothing_over_tls() {
     thousand(Relay::start(&[]).tls, &["-t", "-S"]);
 }
+
+/// `-x`: an IPv6 allocation. The server listens for both families at one socket, as on a machine that has both.
+#[test]
+fn coturns_client_loses_nothing_over_ipv6() {
+    let relay = Relay::at("[::]:0", &[]);
+    let mut at = relay.turn;
+    at.set_ip(std::net::Ipv6Addr::LOCALHOST.into());
+    thousand(at, &["-x"]);
+    at.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+    thousand(at, &["-t"]);
+}

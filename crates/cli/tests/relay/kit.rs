@@ -37,16 +37,15 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::at("127.0.0.1:0", arguments)
+    }
+
+    /// STUN and TURN over UDP and TCP at this address.
+    pub(crate) fn at(listen: &str, arguments: &[&str]) -> Self {
         let files = tempfile::tempdir().expect("a folder");
         let (certificate, key) = certificate(&files);
         let mut child = Command::new(env!("CARGO_BIN_EXE_crowfly"))
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--relay-listen",
-                "127.0.0.1:0",
-            ])
+            .args(["serve", "--listen", "127.0.0.1:0", "--relay-listen", listen])
             .args([
                 "--relay-tls-listen",
                 "127.0.0.1:0",

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use super::tls::Certificate;
 use super::{Shared, now};
 use crate::core::{Client, Framing, Input, Source, Via, messages};
 
@@ -118,7 +119,7 @@ impl Drop for Place {
 /// Accepts for ever.
 pub(super) async fn accept(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    certificate: Option<Arc<Certificate>>,
     shared: Arc<Shared>,
     crowd: Crowd,
 ) {
@@ -129,7 +130,10 @@ pub(super) async fn accept(
                     continue;
                 };
                 let client = client(&stream, from, crowd.number());
-                let (shared, tls) = (Arc::clone(&shared), tls.clone());
+                let tls = certificate
+                    .as_ref()
+                    .map(|certificate| certificate.acceptor());
+                let shared = Arc::clone(&shared);
                 tokio::spawn(async move {
                     // How a stream ends is the client's affair.
                     let _ = welcome(stream, tls, &shared, client).await;
