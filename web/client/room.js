@@ -89,9 +89,10 @@ export class Room extends /** @type {typeof typedTarget<RoomEvents>} */ (typedTa
     room.#sealed = sealed;
     room.#dismiss();
     return room.#enter(options, async () => {
+      await (room.#connecting ?? room.#connect());
+      // Not sooner: a browser may remember that a module could not be loaded while the server was away.
       const code = sealed ? import("./code.js") : null;
       code?.catch(() => {}); // told where it is awaited
-      await (room.#connecting ?? room.#connect());
       room.#sit(await room.#signaling.request("create", options.name === undefined ? {} : { room: options.name }));
       if (code) await room.#drawCode(await code);
       room.#expect();

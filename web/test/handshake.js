@@ -142,7 +142,8 @@ function forbidden(records) {
   const described = records.find(({ kind, name }) => kind === "call" && name === "setRemoteDescription");
   const inPlace = described ? described.t + (described.ms ?? Infinity) : Infinity;
   const added = records.filter(({ stage, name }) => stage !== null && name === "addIceCandidate");
-  if (added.some(({ t }) => t < inPlace)) complaints.push("a candidate was added before the remote description was in place");
+  // Both are sums of rounded microseconds.
+  if (added.some(({ t }) => t + 0.01 < inPlace)) complaints.push("a candidate was added before the remote description was in place");
   const names = added.map(({ detail }) => String(detail?.candidate));
   if (new Set(names).size !== names.length) complaints.push("a candidate was added twice");
   // Later negotiations bring candidates of their own.

@@ -119,6 +119,7 @@ for (const { kind, schemes, prefs } of LOOKS) {
   scenario(`${name}: joining a server that does not answer`, async (stage) => {
     const server = await stage.serve();
     const ann = await at(stage, server.url);
+    ann.visitor.expect(/\/ws\b/); // Firefox tells of the connection that was given up
     await ann.sees("start-create");
     process.kill(Number(server.pid), "SIGSTOP");
     try {

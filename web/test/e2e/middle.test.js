@@ -98,6 +98,7 @@ for (const kind of KINDS) {
   scenario(`${kind} and a terminal: an open room is read, a sealed one is not, in both roles`, async (stage) => {
     const open = await liar(stage, "Both");
     const ann = await Person.at(stage, kind, open.url);
+    ann.visitor.expect(/\/ws\b/);
     const reader = Terminal.at(stage, open.url, await ann.create("nest"));
     await ann.connected();
     await reader.tells(/^connected directly.* not verified$/m);
@@ -107,6 +108,7 @@ for (const kind of KINDS) {
     for (const lie of LIES) {
       const waits = await liar(stage, lie);
       const person = await Person.at(stage, kind, waits.url);
+      person.visitor.expect(/\/ws\b/); // the liar goes first
       const joins = Terminal.at(stage, waits.url, await person.create());
       await joins.tells(/^error: |left|vanished|not know the code/m);
       await neverConnected(person);
@@ -114,6 +116,7 @@ for (const kind of KINDS) {
       const joined = await liar(stage, lie);
       const terminal = Terminal.at(stage, joined.url);
       const other = await Person.at(stage, kind, await terminal.link());
+      other.visitor.expect(/\/ws\b/);
       await refused(other);
       await neverConnected(other);
       assert.deepEqual((await joined.loot()).read, [], lie);

@@ -23,7 +23,7 @@ async function begin(/** @type {any} */ stage, /** @type {Kind} */ first, /** @t
   const server = await stage.serve();
   const ann = await Person.at(stage, first, server.url, { spy });
   await ann.click("step-switch");
-  const link = await ann.create();
+  const link = await ann.create("steps-room"); // an open room: what is signaled can be read
   await ann.sees("steps-waiting");
   assert.deepEqual(await shownSteps(ann), [], "who waits has no step yet");
   const ben = await Person.at(stage, second, link, { spy });
