@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
+use tokio::task::block_in_place;
+
 use crowfly_peer::{Channel, ChannelOptions, Message, Peer, PeerEvent, manual};
 
 use crate::child::{BALL, MESSAGE, Measure, Role, Window, hear, hear_one, say};
@@ -44,13 +46,13 @@ async fn connect(
         Role::Offer => {
             let (offer, offered) = manual::offer(options).await?;
             say("OFFER", &offer)?;
-            let answer = hear_one()?;
+            let answer = block_in_place(hear_one)?;
             (offered.answered(&answer)?, Instant::now())
         }
         Role::Answer => {
             let offer = match first {
                 Some(offer) => offer,
-                None => hear_one()?,
+                None => block_in_place(hear_one)?,
             };
             let heard = Instant::now();
             let (answer, connection) = manual::answer(&offer, options).await?;
@@ -65,10 +67,10 @@ async fn connect(
 
 /// Connection after connection, one for each line.
 async fn setup(role: Role) -> anyhow::Result<()> {
-    while let Some(line) = hear()? {
+    while let Some(line) = block_in_place(hear)? {
         let (connection, took) = connect(role, Some(line)).await?;
         say("OPEN", &took.as_micros().to_string())?;
-        hear_one()?; // both are open: one end's goodbye is not the other's failure
+        block_in_place(hear_one)?; // both are open: one end's goodbye is not the other's failure
         connection.leave().await;
         say("LEFT", "")?;
     }

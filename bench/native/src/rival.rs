@@ -296,7 +296,7 @@ impl Peer {
             let (peer, data) = (datagram.transport.peer_addr, datagram.message);
             let joins = to == Some(peer)
                 && data.len() <= segment
-                && self.run.len() % segment.max(1) == 0
+                && self.run.len().is_multiple_of(segment.max(1))
                 && self.run.len() / segment.max(1) < most
                 && self.run.len() + data.len() <= MOST_RUN;
             if !joins {

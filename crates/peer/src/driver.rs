@@ -22,6 +22,8 @@ use crate::sockets::Sockets;
 
 /// Messages handed on before the sockets are looked at again.
 const SEND_BURST: usize = 64;
+/// Datagrams that are no transfer: what they bring may be answered at once.
+const FEW: usize = 4;
 /// Bytes of a channel's label (RFC 8832 §5.1).
 const MAX_LABEL: usize = 65_535;
 /// Names looked up at once; the other side may tell any number of them, one after the other.
@@ -189,8 +191,9 @@ impl Driver {
                     self.leave(now);
                 }
                 Happened::Readable => {
-                    self.receive(now);
-                    self.let_answer(now).await;
+                    if self.receive(now) <= FEW {
+                        self.let_answer(now).await;
+                    }
                 }
                 Happened::Messages => self.send(now, messages),
                 Happened::Command(command) => self.command(now, command),
@@ -253,13 +256,14 @@ impl Driver {
         }
     }
 
-    fn receive(&mut self, now: Instant) {
+    /// How many datagrams it was.
+    fn receive(&mut self, now: Instant) -> usize {
         let core = &mut self.core;
         self.sockets
-            .receive(|local, remote, datagram| core.handle_datagram(now, local, remote, datagram));
+            .receive(|local, remote, datagram| core.handle_datagram(now, local, remote, datagram))
     }
 
-    /// Tells of what a burst brought before anything is sent, and lets who was woken run: an answer that comes at once travels with
+    /// Tells of what a few datagrams brought before anything is sent, and lets who was woken run: an answer that comes at once travels with
     /// the acknowledgement, one datagram and one wake less on either side.
     async fn let_answer(&mut self, now: Instant) {
         self.told = false;

@@ -78,8 +78,9 @@ impl Sockets {
         }
     }
 
-    /// Takes what has arrived, a burst of it: where, from where, what.
-    pub(crate) fn receive(&mut self, mut take: impl FnMut(SocketAddr, SocketAddr, &[u8])) {
+    /// Takes what has arrived, a burst of it: where, from where, what. How many datagrams it was.
+    pub(crate) fn receive(&mut self, mut take: impl FnMut(SocketAddr, SocketAddr, &[u8])) -> usize {
+        let mut datagrams = 0;
         for socket in &self.sockets {
             for _ in 0..BATCHES {
                 let mut meta = [RecvMeta::default(); BATCH_SIZE];
@@ -103,10 +104,12 @@ impl Sockets {
                     let data = &self.buffers[index * BUFFER..][..meta.len];
                     for datagram in data.chunks(meta.stride.max(1)) {
                         take(local, meta.addr, datagram);
+                        datagrams += 1;
                     }
                 }
             }
         }
+        datagrams
     }
 
     /// Sends a datagram or a run of them, waiting while the kernel has no room.
