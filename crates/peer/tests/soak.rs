@@ -44,7 +44,7 @@ async fn mixed_traffic_leaves_nothing_behind() {
         (2 * half, Duration::from_millis(500), half, 2 << 20)
     } else {
         let whole = Duration::from_secs(20);
-        (whole, Duration::from_millis(25), whole / 5, 16 << 20)
+        (whole, Duration::from_millis(25), whole / 5, 8 << 20)
     };
     let server = format!("http://{}", support::start().await);
     let options = || RoomOptions::new(server.parse().expect("an address"));

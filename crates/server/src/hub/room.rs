@@ -115,9 +115,11 @@ impl Room {
     }
 
     pub(super) fn free_side(&self) -> Option<Side> {
-        Side::BOTH
-            .into_iter()
-            .find(|&side| self.seat(side).is_none())
+        match &self.seats {
+            [None, _] => Some(Side::First),
+            [_, None] => Some(Side::Second),
+            [Some(_), Some(_)] => None,
+        }
     }
 
     /// The seat a token belongs to. Looks at both, so that how long it takes tells nothing.
