@@ -140,10 +140,10 @@ function wrongCourses(records, peer) {
 function forbidden(records) {
   /** @type {string[]} */ const complaints = [];
   const described = records.find(({ kind, name }) => kind === "call" && name === "setRemoteDescription");
-  const inPlace = described ? described.t + (described.ms ?? Infinity) : Infinity;
+  // In whole microseconds, which is what a trace has: their sums as fractions are off by less than one.
+  const inPlace = described ? Math.round((described.t + (described.ms ?? Infinity)) * 1000) : Infinity;
   const added = records.filter(({ stage, name }) => stage !== null && name === "addIceCandidate");
-  // Both are sums of rounded microseconds.
-  if (added.some(({ t }) => t + 0.01 < inPlace)) complaints.push("a candidate was added before the remote description was in place");
+  if (added.some(({ t }) => Math.round(t * 1000) < inPlace)) complaints.push("a candidate was added before the remote description was in place");
   const names = added.map(({ detail }) => String(detail?.candidate));
   if (new Set(names).size !== names.length) complaints.push("a candidate was added twice");
   // Later negotiations bring candidates of their own.

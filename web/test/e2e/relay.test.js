@@ -47,9 +47,14 @@ for (const kind of KINDS) {
   });
 
   scenario(`${kind}: where both work the direct path is taken`, async (stage) => {
-    const { waiting, joining } = await programs(stage, kind, kind, { page: { prefs: LOOPBACK } });
-    await talk(waiting, joining);
-    for (const page of [waiting, joining]) assert.equal((await page.run(pathOf)).kind, "direct");
+    const { server, ...both } = await programs(stage, kind, kind, { page: { prefs: LOOPBACK } });
+    await talk(both.waiting, both.joining);
+    for (const page of [both.waiting, both.joining]) assert.equal((await page.run(pathOf)).kind, "direct");
+    // The relay would have worked. (Whether these two allocated there is open: a browser may stop gathering once it has a path.)
+    const relayed = await programs(stage, kind, kind, { server, options: { path: "relay" }, page: { prefs: LOOPBACK } });
+    await talk(relayed.waiting, relayed.joining);
+    for (const page of [relayed.waiting, relayed.joining]) assert.equal((await page.run(pathOf)).kind, "relay");
+    assert.ok((await server.metric("crowfly_relay_allocated_total")) > 0);
   });
 }
 
