@@ -11,10 +11,10 @@
 const PHASES = {
   waiting: { tone: "idle", word: "Waiting", sentence: "Waiting for somebody. Keep this page open." },
   connecting: { tone: "busy", word: "Connecting", sentence: "Somebody is here. Connecting directly…" },
-  connected: { tone: "good", word: "Connected", sentence: "You are connected. The server is no longer needed." },
+  connected: { tone: "good", word: "Connected", sentence: "You are connected." },
   silent: { tone: "warn", word: "Silent", sentence: "Nothing heard for a few seconds. What you send may arrive late." },
-  recovering: { tone: "warn", word: "Interrupted", sentence: "The direct path is interrupted. Trying again…" },
-  failed: { tone: "bad", word: "Failed", sentence: "No direct path works at the moment." },
+  recovering: { tone: "warn", word: "Interrupted", sentence: "The path is interrupted. Trying again…" },
+  failed: { tone: "bad", word: "Failed", sentence: "No path works at the moment." },
   closed: { tone: "bad", word: "Closed", sentence: "The connection is closed." },
 };
 

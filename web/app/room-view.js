@@ -31,8 +31,8 @@ const POLL_MS = 2000;
 /** What the transcript says when a pairing, once connected, changes its phase. @type {Partial<Record<PhaseId, [string, Tone]>>} */
 const NOTICES = {
   silent: ["Nothing has been heard from the other side for a few seconds.", "warn"],
-  recovering: ["The direct path is interrupted. Trying again…", "warn"],
-  failed: ["No direct path works at the moment.", "bad"],
+  recovering: ["The path is interrupted. Trying again…", "warn"],
+  failed: ["No path works at the moment.", "bad"],
 };
 
 export class RoomView {
@@ -242,7 +242,7 @@ export class RoomView {
       // Whoever reads the steps is not torn away from them.
       if (!this.#board || activeElement === document.body || this.#board.focused) this.#composer.focus();
     } else if (now === "connected") {
-      this.transcript.system(before === "silent" ? "The other side answers again." : "The direct path is back.", "good");
+      this.transcript.system(before === "silent" ? "The other side answers again." : "The path is back.", "good");
     } else if (this.#connectedOnce || now === "failed") {
       const notice = NOTICES[now];
       if (notice) this.transcript.system(...notice);

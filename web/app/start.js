@@ -136,8 +136,7 @@ function sight() {
       ]),
       list("It does not see", [
         "The secret in link and code. In such a room it cannot read the connection descriptions nor change them.",
-        "Your messages and files: they are encrypted between the two browsers and do not pass through it.",
-        "How long you go on talking: once you are connected it is no longer needed.",
+        "Your messages and files: they are encrypted between the two browsers and take the direct way. Where there is none they go through its relay, which sees only how much, and for how long.",
       ])),
     el("p", { class: "hint" }, "Direct means that the other person can learn your network address, too."),
     !isSecureContext && el("p", { class: "warning", test: "insecure" }, "This page came unencrypted, over plain http: whoever controls the network in between could have changed it. Open it over https if the server offers that."));

@@ -16,6 +16,8 @@ import { Outbox } from "./outbox.js";
 export const PROTOCOL = "crowfly.1";
 /** Bytes of a frame; less when the other side takes less. */
 const FRAME = 64 * 1024;
+/** Less is no message size: the browser then refuses to send, which is an end where frames without content would be none. */
+const LEAST = 64;
 /** Bytes left with the browser at most, and when to give it more: enough to keep it busy, little enough that a line of chat is not late. */
 const HIGH_WATER = 512 * 1024;
 const LOW_WATER = 128 * 1024;
@@ -105,7 +107,7 @@ export class MainChannel {
     if (this.#filling) return; // a progress callback may send again
     this.#filling = true;
     try {
-      const most = Math.min(FRAME, this.#hooks.maxMessageSize());
+      const most = Math.max(LEAST, Math.min(FRAME, this.#hooks.maxMessageSize()));
       while (this.#channel.readyState === "open" && this.#channel.bufferedAmount < HIGH_WATER) {
         if (!this.#outbox.pass(most, (bytes) => this.#transmit(bytes))) return;
       }

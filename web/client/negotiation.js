@@ -28,6 +28,10 @@ const GRACE = 15;
 const MAX_REPEATS = 10;
 /** Once there is a path, DTLS and SCTP have so long, in ms, until what waits for the open channel goes on without one. */
 const OPENING = 1_000;
+/** Candidates of earlier negotiations that are still told of. */
+const MAX_KEPT = 256;
+/** Refusals that are said in a pairing; whoever sends more nonsense is not to have us talk the server's patience away. */
+const MAX_REFUSALS = 100;
 
 /**
  * @typedef {object} NegotiationOptions
@@ -73,6 +77,7 @@ export class Negotiation {
   /** Whether what can wait does, {@link GRACE}. */ #quiet = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #quietEnds;
   /** An answer set provisionally has led somewhere, or nowhere. */ #decided = () => {};
+  #refusals = 0;
   /** Whether candidates found in this moment are being collected, to leave together. */ #collecting = false;
 
   /** @param {NegotiationOptions} options */
@@ -117,7 +122,11 @@ export class Negotiation {
     const connection = this.#connection;
     if (!connection || connection.signalingState === "closed") return;
     const configuration = { ...connection.getConfiguration(), ...this.#options.spare.configuration(servers) };
-    this.#trace.call(null, "setConfiguration", { iceServers: servers.length }, () => connection.setConfiguration(configuration));
+    try {
+      this.#trace.call(null, "setConfiguration", { iceServers: servers.length }, () => connection.setConfiguration(configuration));
+    } catch {
+      // The trace has it. Those from before stay in use.
+    }
   }
 
   /** Whether a payload sent now reaches the other side. @param {boolean} online */
@@ -254,6 +263,8 @@ export class Negotiation {
   /** @param {string} code @param {string} about */
   #refuse(code, about) {
     this.#trace.note(null, "note", "refused", { code, about });
+    this.#refusals += 1;
+    if (this.#refusals > MAX_REFUSALS) return;
     this.#options.signal({ kind: "problem", code, about });
   }
 
@@ -545,6 +556,7 @@ export class Negotiation {
   /** A new negotiation begins: its candidates are another list. */
   #renewCandidates() {
     this.#buffer.renew();
+    this.#received = this.#received.slice(-MAX_KEPT); // told to the page
     this.#found = [];
     this.#sent = { candidates: 0, end: false };
     this.#gathered = false;

@@ -173,7 +173,8 @@ export class Signaling {
       socket.close(); // it waits for an answer that will not come
     };
     const timer = setInterval(ask, ASK_EVERY);
-    for (const signal of [over.signal, this.#closed.signal]) signal.addEventListener("abort", () => clearInterval(timer));
+    over.signal.addEventListener("abort", () => clearInterval(timer));
+    this.#closed.signal.addEventListener("abort", () => over.abort(), { signal: over.signal });
     for (const type of OCCASIONS) globalThis.addEventListener?.(type, ask, { signal: over.signal });
     return over;
   }

@@ -11,7 +11,7 @@ import { FakeDataChannel } from "./fake/webrtc.js";
 import { collect, createWorld, once, settle } from "./fake/world.js";
 
 /** Two ends of a channel, one of them a MainChannel. */
-function open() {
+function open(/** @type {number} */ maxMessageSize = 16_384) {
   const here = new FakeDataChannel(null, "crowfly", { protocol: "crowfly.1" });
   const there = new FakeDataChannel(null, "crowfly", { protocol: "crowfly.1" }, true);
   here.other = there;
@@ -23,7 +23,7 @@ function open() {
   /** @type {any[]} */ const coming = [];
   const heard = { anything: 0, hostile: 0, goodbye: 0, pongs: /** @type {number[]} */ ([]) };
   const main = new MainChannel(/** @type {any} */ (here), {
-    maxMessageSize: () => 16_384,
+    maxMessageSize: () => maxMessageSize,
     onheard: () => heard.anything++,
     onmessage: (data, name, bytes) => messages.push({ data, name, bytes }),
     onincoming: (incoming) => coming.push(incoming && [incoming.name, incoming.received, incoming.size]),
@@ -58,6 +58,18 @@ test("what is not a frame, and kinds nobody knows, are errors that are answered,
   assert.deepEqual(answers().map((answer) => answer && [answer.kind, new TextDecoder().decode(answer.payload)]), errors.map((code) => [KIND.problem, code]));
   for (let more = 0; more < 10_000; more++) here.deliver(frame(7, more).buffer);
   assert.deepEqual([errors.length, here.sent.length, heard.hostile], [100, 100, 1]);
+});
+
+test("a message size that holds no frame ends the channel's sending, not the page's breath", async () => {
+  const { main, here } = open(5);
+  let frames = 0;
+  here.send = (/** @type {ArrayBufferView} */ { byteLength }) => {
+    if (byteLength > 5) throw new TypeError("message too large"); // as browsers do
+    frames += 1;
+    assert.ok(frames < 100, "frames without content, for ever");
+  };
+  await assert.rejects(main.send("caw"), { code: "closed" });
+  assert.equal(frames, 0);
 });
 
 test("random frames of a stranger: no exception, bounded errors, and a message behind them passes", async () => {

@@ -334,6 +334,18 @@ test("a payload nobody knows is answered with a problem, and a problem with noth
   assert.equal(two.states.channel, "open");
 });
 
+test("a message full of nonsense is not answered by as many messages", async (t) => {
+  const world = createWorld(t);
+  const { waiting, two } = await pair(world);
+  const socket = [...world.server.sockets].find(({ peer }) => peer === waiting.id);
+  const before = world.server.of("signal").length;
+  const nonsense = (/** @type {number} */ number) => ({ candidate: `x${number}`, usernameFragment: "not theirs" });
+  const candidates = Array.from({ length: 128 }, (_, number) => nonsense(number));
+  socket?.say({ type: "signal", from: "x", session: two.session, payload: { kind: "candidates", candidates } });
+  await world.settle();
+  assert.equal(world.server.of("signal").length - before, 100);
+});
+
 test("goodbye by way of the server ends it as well", async (t) => {
   const world = createWorld(t);
   const { waiting, two } = await pair(world);

@@ -87,8 +87,10 @@ impl LinkToPeer {
                 by_peer,
             } => {
                 if by_peer {
+                    // Which the other side chose, 64 KiB each at most.
+                    let bytes = options.label.len() + options.protocol.len();
                     let channel = self.channel(channel, options.into());
-                    self.emit(PeerEvent::Channel(channel), 0);
+                    self.emit(PeerEvent::Channel(channel), bytes);
                 }
             }
             pairing::Event::ChannelMessage { channel, message } => {

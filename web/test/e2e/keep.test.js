@@ -3,20 +3,10 @@
 import assert from "node:assert/strict";
 
 import { KINDS, scenario } from "./harness.js";
-import { Person, byId, halfway } from "./person.js";
+import { Person, byId, halfway, pair } from "./person.js";
 import { spy } from "./spy.js";
 
 /** @typedef {import("./browsers.js").Kind} Kind */
-
-/** A connected pair at a server of its own. */
-async function pair(/** @type {any} */ stage, /** @type {Kind} */ first, /** @type {Kind} */ second, /** @type {any} */ options = {}) {
-  const server = await stage.serve();
-  const ann = await Person.at(stage, first, server.url, options);
-  const link = await ann.create();
-  const ben = await Person.at(stage, second, link, options);
-  await Promise.all([ann.connected(), ben.connected()]);
-  return { server, ann, ben, link };
-}
 
 /** What stands in the input. */
 function draft(/** @type {Person} */ person) {

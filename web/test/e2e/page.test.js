@@ -4,20 +4,10 @@ import assert from "node:assert/strict";
 
 import { KINDS, PAIRS, scenario } from "./harness.js";
 import { HOSTILE } from "./hostile.js";
-import { Person, byId, messages } from "./person.js";
+import { Person, byId, messages, pair } from "./person.js";
 import { sightings, spy } from "./spy.js";
 
 /** @typedef {import("./browsers.js").Kind} Kind */
-
-/** A connected pair at a server of its own. */
-async function pair(/** @type {any} */ stage, /** @type {Kind} */ first, /** @type {Kind} */ second, /** @type {any} */ options = {}) {
-  const server = await stage.serve();
-  const ann = await Person.at(stage, first, server.url, options);
-  const link = await ann.create();
-  const ben = await Person.at(stage, second, link, options);
-  await Promise.all([ann.connected(), ben.connected()]);
-  return { server, ann, ben, link };
-}
 
 for (const kind of KINDS) {
   scenario(`${kind}: the input appears when the channel is open, and not before`, async (stage) => {

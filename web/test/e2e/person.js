@@ -219,3 +219,13 @@ export function halfway() {
     return arrayBuffer.call(this);
   };
 }
+
+/** A connected pair at a server of its own. */
+export async function pair(/** @type {any} */ stage, /** @type {Kind} */ first, /** @type {Kind} */ second, /** @type {any} */ options = {}) {
+  const server = await stage.serve();
+  const ann = await Person.at(stage, first, server.url, options);
+  const link = await ann.create();
+  const ben = await Person.at(stage, second, link, options);
+  await Promise.all([ann.connected(), ben.connected()]);
+  return { server, ann, ben, link };
+}
