@@ -26,7 +26,7 @@ export function startView(options) {
   if (options.failed) (options.failed.form === "create" ? create : join).fail(options.failed.problem);
   const element = el("div", { class: "start" },
     el("div", { class: "hero" },
-      el("div", {}, heading, el("p", { class: "lead" }, "Make a room, hand over its link, and your two browsers connect. What you write and the files you send go the direct way, with no server in between.")),
+      el("div", {}, heading, el("p", { class: "lead" }, "Make a room, hand over its link, and your two browsers connect. What you write and the files you send go the direct way.")),
       flight()),
     ...(options.lacks.length ? [lack(options.lacks)] : [el("div", { class: "doors" }, create.element, join.element), stepSwitch(options)]),
     sight());
